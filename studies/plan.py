@@ -1,0 +1,181 @@
+"""What determines a trial? A plan: a path of segments, and everything else that training depends on.
+
+A trial is a path. Training is a pure function of (plan, step), so a state after n steps belongs to whoever passes
+there: it is filed under the id of `plan.upto(n)`.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from studies.schedule import Constant, Schedule
+from studies.value import Count, Natural, Number, Value
+
+
+class Segment(Value):
+    """A stretch of training: so many steps at a rate that is a pure function of the step within it."""
+
+    steps: Count
+    rate: Schedule
+
+
+class Plan(Value):
+    """Everything that determines a trial; equal plans are the same trial.
+
+    segments: the path, in order; () is the fresh initialisation. Constant neighbours at one rate are joined.
+    batch_size: examples per step.
+    momentum: of SGD (the first beta of Adam's kin), in [0, 1).
+    optimizer: the name that `trainables` knows it by.
+    seed: of the initialisation, the data's order, dropout and augmentation.
+    """
+
+    segments: tuple[Segment, ...] = ()
+    batch_size: Count = 64
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    optimizer: str = "sgd"
+    seed: Natural = 0
+
+    @field_validator("segments")
+    @classmethod
+    def _join(cls, segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+        joined: list[Segment] = []
+        for segment in segments:
+            if joined and isinstance(segment.rate, Constant) and joined[-1].rate == segment.rate:
+                segment = Segment(steps=joined.pop().steps + segment.steps, rate=segment.rate)
+            joined.append(segment)
+        return tuple(joined)
+
+    @cached_property
+    def steps(self) -> int:
+        """Length of the path, in optimizer updates."""
+        return sum(segment.steps for segment in self.segments)
+
+    @property
+    def examples(self) -> int:
+        """Training examples that the path consumes."""
+        return self.steps * self.batch_size
+
+    @property
+    def lr(self) -> float:
+        """The rate that the plan is named after: the highest that its segments start from or warm up to; 0 if it has none."""
+        return max((segment.rate.lr for segment in self.segments), default=0.0)
+
+    @cached_property
+    def id(self) -> str:
+        """16 hex digits of a hash of the content. Fields at their defaults are left out, so a new field keeps old ids."""
+        content = self.model_dump()
+        defaults = {name: field.default for name, field in type(self).model_fields.items() if name != "segments"}
+        content = {name: value for name, value in content.items() if name not in defaults or value != defaults[name]}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def line(self) -> str:
+        """Id of the path regardless of its end: plans on one line are one trial, going on."""
+        if not self.segments:
+            return self.id
+        last = self.segments[-1].model_copy(update={"steps": 1})
+        return self.model_copy(update={"segments": (*self.segments[:-1], last)}).id
+
+    def upto(self, n: int) -> "Plan":
+        """The same plan, ended after n steps.
+
+        Raises: ValueError if n is below 0 or beyond the plan's end.
+        """
+        if not 0 <= n <= self.steps:
+            raise ValueError(f"a plan of {self.steps} steps has no step {n}")
+        segments = []
+        for segment in self.segments:
+            if n <= 0:
+                break
+            segments.append(Segment(steps=min(n, segment.steps), rate=segment.rate))
+            n -= segment.steps
+        return self.but(segments=tuple(segments))
+
+    def then(self, segment: Segment) -> "Plan":
+        """The same plan, continued."""
+        return self.but(segments=(*self.segments, segment))
+
+    def to(self, n: int) -> "Plan":
+        """The same plan, cut or (its last segment going on) prolonged to n steps in all."""
+        if n <= self.steps:
+            return self.upto(n)
+        last = self.segments[-1]
+        return self.but(segments=(*self.segments[:-1], Segment(steps=last.steps + n - self.steps, rate=last.rate)))
+
+    def but(self, **changes: Any) -> "Plan":
+        """The same plan with other values, checked."""
+        return Plan(**{**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
+
+    def at(self, step: int) -> float:
+        """The learning rate of update number `step` (from 0)."""
+        for segment in self.segments:
+            if step < segment.steps:
+                return segment.rate.at(step)
+            step -= segment.steps
+        raise ValueError(f"step is beyond the plan's end, by {step + 1}")
+
+    def stretches(self, begin: int, end: int) -> Iterator[tuple[int, float]]:
+        """The steps begin..end-1 as (number of steps, their one learning rate), in order."""
+        first = 0
+        for segment in self.segments:
+            step, stop = max(begin, first) - first, min(end - first, segment.steps)
+            while step < stop:
+                until = int(min(segment.rate.until(step), stop))
+                yield until - step, segment.rate.at(step)
+                step = until
+            first += segment.steps
+
+    def common(self, other: "Plan") -> int:
+        """How many steps the two paths have in common, from the start."""
+        if self.upto(0) != other.upto(0):
+            return 0
+        steps = 0
+        for mine, theirs in zip(self.segments, other.segments):
+            if mine.rate != theirs.rate:
+                break
+            steps += min(mine.steps, theirs.steps)
+            if mine.steps != theirs.steps:
+                break
+        return steps
+
+    def describe(self) -> dict[str, Any]:
+        """The plan in the field's terms, as `--json` and best.yaml show it; `Plan.read` takes it back."""
+        content = self.model_dump(mode="json")
+        schedule = [{"steps": s["steps"], **s["rate"]} for s in content.pop("segments")]
+        return {"lr": self.lr, "step_nums": self.steps, **content, "schedule": schedule}
+
+    @classmethod
+    def read(cls, content: dict[str, Any]) -> "Plan":
+        """The plan that `describe` wrote; lr and step_nums, if given, must agree with the schedule.
+
+        Raises: ValueError (pydantic's ValidationError is one) naming the key.
+        """
+        content = dict(content)
+        schedule = content.pop("schedule", None)
+        if not isinstance(schedule, list) or not all(isinstance(part, dict) for part in schedule):
+            raise ValueError("schedule: expected a list of segments, each with steps, shape and lr")
+        derived = {name: content.pop(name) for name in ("lr", "step_nums") if name in content}
+        segments = [{"steps": part.get("steps"), "rate": {k: v for k, v in part.items() if k != "steps"}} for part in schedule]
+        plan = cls(segments=segments, **content)
+        for name, value in (("lr", plan.lr), ("step_nums", plan.steps)):
+            if derived.get(name, value) != value:
+                raise ValueError(f"{name}: the schedule says {value}, got {derived[name]}")
+        return plan
+
+
+def constant(base: Plan, lr: float, steps: int) -> Plan:
+    """The base's batch size, momentum, optimizer and seed, at one rate for so many steps."""
+    return base.but(segments=(Segment(steps=steps, rate=Constant(lr=float(lr))),))
+
+
+def distinct_steps(plans: Iterable[Plan]) -> int:
+    """Steps that training all of the plans takes when shared beginnings are trained once: the size of their tree."""
+    total, seen = 0, list[Plan]()
+    for plan in sorted(plans, key=lambda plan: (plan.steps, plan.id), reverse=True):
+        total += plan.steps - max((plan.common(other) for other in seen), default=0)
+        seen.append(plan)
+    return total

@@ -1,0 +1,61 @@
+"""Where is everything kept? One object owns every path and every name."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from studies.errors import InputError
+
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def check_study_name(name: str) -> str:
+    """The name, if it can be one of a study, a folder and an address.
+
+    Raises: InputError.
+    """
+    if not STUDY_NAME.fullmatch(name):
+        raise InputError(f"--study: expected 1 to 80 letters, digits, '.', '_' or '-', starting with a letter or digit; got {name!r}")
+    return name
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one study: WORKDIR/STUDY/."""
+
+    workdir: Path
+    study: str
+
+    @property
+    def folder(self) -> Path:
+        return self.workdir / self.study
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "tune.log"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tensorboard"
+
+    @property
+    def export(self) -> Path:
+        return self.folder / "best.yaml"
+
+    @property
+    def trained(self) -> Path:
+        """Where `tune train` puts weights and metrics."""
+        return self.folder / "trained"
+
+
+def default_storage(workdir: Path) -> str:
+    """The URL of the SQLite file that a workdir keeps its studies in."""
+    return f"sqlite:///{workdir / 'studies.db'}"
