@@ -32,7 +32,8 @@ class Trainable(Protocol):
 class Workload(Protocol):
     """A task as the method sees it: Task, a wrapped Trainable class and a replayed table are all workloads.
 
-    name: the default name of its study. metric: what decides. train_examples: in one epoch; 0 if unknown.
+    name: the default name of its study. target: what decides. train_examples: in one epoch, valid_examples: in
+    one evaluation; 0 if unknown.
     fingerprint: hash of what determines its states besides the plan, so that an edited task does not reuse old ones.
     """
 
@@ -40,6 +41,7 @@ class Workload(Protocol):
     target: Metric
     fingerprint: str
     train_examples: int
+    valid_examples: int
 
     def trainable(self, plan: Plan, device: str) -> Trainable:
         """A fresh training, at step 0 of the plan. Device: "cpu", "cuda", "cuda:1"...
