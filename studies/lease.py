@@ -1,0 +1,138 @@
+"""Who is running this study? One driver at a time, and nobody else writes.
+
+The lease is the study's row: it expires unless it is renewed, and its token grows at each taking and each release. Every write
+first extends the lease that it believes to hold, in its own transaction; where the token is another one, nothing is written.
+A driver that was frozen or cut off for longer than its lease can therefore do no harm when it comes back.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import psutil
+import sqlalchemy as sa
+
+from studies.database import STUDIES, Database, clock, insert_new, storable
+from studies.errors import BusyError, StorageError
+from studies.study import StudyState
+
+T = TypeVar("T")
+
+HOST = socket.gethostname()
+
+
+def _place() -> str:
+    """Where pids mean the same: containers may share a host's name, but not its processes."""
+    with suppress(OSError):
+        return f"{HOST} {os.readlink('/proc/self/ns/pid')}"
+    return HOST
+
+
+class Lease:
+    """The right to write to one study; every method is safe in any thread.
+
+    Raises (all methods): BusyError if the lease is somebody else's by now, StorageError.
+    """
+
+    def __init__(self, database: Database, name: str, settings: Mapping[str, Any], seconds: float):
+        """Take the lease: of a new study, of one that nobody runs, or of a driver that is dead or silent."""
+        self.name = name
+        self._database = database
+        self._seconds = seconds
+        self._over = threading.Event()
+        with database.write() as connection:
+            now = clock(connection)
+            blank = {"name": name, "state": StudyState.STOPPED, "created": now, "updated": now}
+            connection.execute(insert_new(connection, STUDIES).values(blank))
+            row = connection.execute(sa.select(STUDIES, now.label("now")).where(STUDIES.c.name == name).with_for_update()).one()
+            if held(row):
+                raise BusyError(_refusal(row))
+            self._token = row.token + 1
+            connection.execute(
+                sa.update(STUDIES)
+                .where(STUDIES.c.name == name)
+                .values(
+                    token=self._token,
+                    settings=json.dumps(settings),
+                    state=StudyState.RUNNING,
+                    reason="",
+                    host=HOST,
+                    place=_place(),
+                    pid=os.getpid(),
+                    started=psutil.Process().create_time(),
+                    since=now,
+                    updated=now,
+                    expires=now + seconds,
+                )
+            )
+        threading.Thread(target=self._keep, name=f"lease of {name}", daemon=True).start()
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do the work in a transaction that the lease guards; work must bear being repeated.
+
+        A server that does not answer is tried again for the length of a lease: a restart of it need not end the run.
+        """
+        patience = time.monotonic() + self._seconds
+        while True:
+            try:
+                with self._database.write() as connection:
+                    self._extend(connection, updated=clock(connection))
+                    return work(connection)
+            except StorageError:
+                if self._database.local or time.monotonic() > patience:
+                    raise
+                time.sleep(min(0.5, self._seconds / 10))
+
+    def release(self, state: StudyState, reason: str) -> None:
+        """Give it back, saying how it ended; nothing happens if it has been lost."""
+        self._over.set()
+        with suppress(BusyError), self._database.write() as connection:
+            now = clock(connection)
+            # A renewal still under way must not bring it back to life: the token grows.
+            self._set(connection, state=state, reason=storable(reason), token=self._token + 1, expires=0.0, updated=now)
+
+    def _keep(self) -> None:
+        """Renew until it is over or lost; a database that is away now may be back by the next time."""
+        while not self._over.wait(self._seconds / 3):
+            with suppress(StorageError):
+                try:
+                    with self._database.write() as connection:
+                        self._extend(connection)
+                except BusyError:
+                    return
+
+    def _extend(self, connection: sa.Connection, **changes: Any) -> None:
+        self._set(connection, expires=clock(connection) + self._seconds, **changes)
+
+    def _set(self, connection: sa.Connection, **changes: Any) -> None:
+        mine = sa.and_(STUDIES.c.name == self.name, STUDIES.c.token == self._token)
+        if connection.execute(sa.update(STUDIES).where(mine).values(**changes)).rowcount == 1:
+            return
+        row = connection.execute(sa.select(STUDIES).where(STUDIES.c.name == self.name)).one_or_none()
+        raise BusyError(_refusal(row) if row is not None else f"study {self.name!r} has been deleted")
+
+
+def held(row: sa.Row) -> bool:
+    """Whether a living driver holds the lease of a row of STUDIES with the label `now`."""
+    return row.expires > row.now and not (row.place == _place() and not _alive(row.pid, row.started))
+
+
+def _alive(pid: int, started: float) -> bool:
+    """Whether the process that started then is still there; another one may have got its number."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - started) < 5
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _refusal(row: sa.Row) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.since))
+    return f"study {row.name!r} is being run by process {row.pid} on {row.host}, since {since}; wait for it, or stop it there"

@@ -1,0 +1,132 @@
+"""Which studies are there, how do they stand, and who may go on with them?"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.storages import RDBStorage
+
+from studies.database import DECISIONS, STAGES, STUDIES, Database, clock
+from studies.decision import Decision
+from studies.errors import BusyError, InputError, Interrupted, StorageError, TuneError
+from studies.lease import Lease, held
+from studies.optuna_study import OptunaStudy, read_trials
+from studies.study import StudyRecord, StudyState
+from studies.trial import Metric, Trial
+from studies.workspace import check_study_name
+
+LEASE_SECONDS = 30.0
+
+
+class Store:
+    """A database of studies: read by anyone, at any time, in any thread; written by one driver a study.
+
+    url: as SQLAlchemy and Optuna open it, absolute, with its driver.
+
+    Raises: InputError if the URL cannot be opened as it stands; StorageError (as every method) if the database cannot.
+    """
+
+    def __init__(self, url: str, lease_seconds: float = LEASE_SECONDS):
+        self._database = Database(url)
+        self._lease_seconds = lease_seconds
+        self.url = self._database.url
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, in the order in which they were created."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(STUDIES, clock(connection).label("now")).order_by(STUDIES.c.created)).all()
+        return [_study_record(row) for row in rows]
+
+    def record(self, name: str) -> StudyRecord:
+        """One study.
+
+        Raises: InputError naming the studies there are.
+        """
+        known = {record.name: record for record in self.studies()}
+        if name not in known:
+            there = f"there are: {', '.join(known)}" if known else "there is none yet"
+            raise InputError(f"--study: no study {name!r} in {self._database.shown}; {there}")
+        return known[name]
+
+    def stages(self, name: str) -> list[str]:
+        """The stages of a study, in the order in which they were begun."""
+        with self._database.read() as connection:
+            return list(connection.scalars(sa.select(STAGES.c.stage).where(STAGES.c.study == name).order_by(STAGES.c.id)))
+
+    def decisions(self, name: str) -> list[Decision]:
+        """The decisions in force, in the order of the stages."""
+        latest = sa.select(sa.func.max(DECISIONS.c.id)).where(DECISIONS.c.study == name).group_by(DECISIONS.c.stage)
+        here = sa.and_(STAGES.c.study == DECISIONS.c.study, STAGES.c.stage == DECISIONS.c.stage)
+        written = sa.select(DECISIONS.c.decision).join(STAGES, here).where(DECISIONS.c.id.in_(latest)).order_by(STAGES.c.id)
+        with self._database.read() as connection:
+            return [Decision.model_validate_json(text) for text in connection.scalars(written)]
+
+    def trials(self, name: str, stage: str, points: int | None = None) -> list[Trial]:
+        """The trials of a stage with their curves, each curve thinned to about so many points; its first and last are kept."""
+        return read_trials(self._database, name, stage, points)
+
+    @contextmanager
+    def drive(self, name: str, settings: Mapping[str, Any]) -> Iterator["Driver"]:
+        """Run a study: nobody else can until this is left, which says how it ended.
+
+        DONE if the driver said so; STOPPED if it did not, or was interrupted; FAILED, with the reason, after any other error.
+        settings: JSON-able; kept as those of the latest start.
+
+        Raises: BusyError naming the driver that is running it; InputError if it cannot be a study's name.
+        """
+        storage = self._database.storage()
+        lease = Lease(self._database, check_study_name(name), settings, self._lease_seconds)
+        driver = Driver(self._database, storage, lease, str(settings.get("task", "")))
+        try:
+            yield driver
+        except BaseException as error:
+            with suppress(StorageError):
+                lease.release(*_ending(error))
+            raise
+        lease.release(StudyState.DONE if driver.finished else StudyState.STOPPED, "")
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._database.close()
+
+
+class Driver:
+    """The one who runs a study, by the lease it holds."""
+
+    def __init__(self, database: Database, storage: RDBStorage, lease: Lease, task: str):
+        self._database, self._storage, self._lease, self._task = database, storage, lease, task
+        self.finished = False
+
+    def stage(self, stage: str, metric: Metric) -> OptunaStudy:
+        """A stage's study, begun at its first use.
+
+        Raises: InputError if it was begun with another metric; BusyError, StorageError.
+        """
+        return OptunaStudy(self._database, self._storage, self._lease, stage, metric, self._task)
+
+    def done(self) -> None:
+        """Say that all is decided: the study will be DONE when the driver leaves."""
+        self.finished = True
+
+
+def _ending(error: BaseException) -> tuple[StudyState, str]:
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return StudyState.STOPPED, "interrupted"
+    if isinstance(error, BusyError) or not isinstance(error, Exception):
+        return StudyState.STOPPED, str(error)
+    return StudyState.FAILED, str(error) if isinstance(error, TuneError) else f"{type(error).__name__}: {error}"
+
+
+def _study_record(row: sa.Row) -> StudyRecord:
+    state = StudyState(row.state)
+    return StudyRecord(
+        name=row.name,
+        settings=json.loads(row.settings),
+        state=StudyState.STALE if state is StudyState.RUNNING and not held(row) else state,
+        reason=row.reason,
+        owner=f"{row.host}:{row.pid}",
+        created=row.created,
+        updated=row.updated,
+    )

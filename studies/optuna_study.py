@@ -1,0 +1,301 @@
+"""How is a stage kept in Optuna? One study a stage, one row a trial, and what Optuna has no room for beside it.
+
+A row is created in one write, stays RUNNING while its plan may still be prolonged, and is closed by the stage's decision.
+Params are what never changes in a row; its end, which does, is among the user attributes as `step_nums`.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from studies.database import (
+    DECISIONS,
+    OPTUNA_STUDIES,
+    OPTUNA_TRIALS,
+    POINTS,
+    STAGES,
+    TRIALS,
+    Database,
+    clock,
+    insert_new,
+    storable,
+    through,
+)
+from studies.decision import Decision
+from studies.errors import InputError
+from studies.lease import Lease
+from studies.plan import Plan
+from studies.schedule import Constant, Warmup
+from studies.trial import Metric, Point, Progress, State, Trial
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+# Constant and wide, so that all trials of all studies are in one search space; Optuna lets choices never change.
+DISTRIBUTIONS: Mapping[str, BaseDistribution] = {
+    "lr": FloatDistribution(1e-10, 1e4, log=True),
+    "batch_size": IntDistribution(1, 2**24, log=True),
+    "momentum": FloatDistribution(0.0, 1.0),
+    "optimizer": CategoricalDistribution(
+        ("sgd", "nesterov", "adam", "adamw", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lars", "lamb", "lion")
+    ),
+    "seed": IntDistribution(0, 2**53),
+    "schedule": CategoricalDistribution(("linear", "exponential", "cosine", "sqrt")),
+    "start": IntDistribution(0, 2**40),
+    "factor": FloatDistribution(0.0, 1.0),
+    "interval": IntDistribution(1, 2**40, log=True),
+}
+
+_OPTUNA_STATES = {
+    State.COMPLETE: TrialState.COMPLETE,
+    State.PRUNED: TrialState.PRUNED,
+    State.DIVERGED: TrialState.PRUNED,
+    State.FAILED: TrialState.FAIL,
+}
+_ERROR_LENGTH = 20_000  # characters of a traceback that Optuna's attribute keeps: its end, where the error is
+
+
+def params(plan: Plan) -> dict[str, Any]:
+    """The plan as Optuna's params; what lies outside of its distribution (an optimizer unknown here, say) is left out."""
+    content: dict[str, Any] = {name: getattr(plan, name) for name in ("lr", "batch_size", "momentum", "optimizer", "seed")}
+    rate = plan.segments[-1].rate if plan.segments else None
+    if rate is not None and not isinstance(rate, Constant | Warmup):
+        start = plan.steps - plan.segments[-1].steps
+        content |= {"schedule": rate.shape, "start": start, "factor": getattr(rate, "factor", None), "interval": rate.interval}
+    return {name: value for name, value in content.items() if _within(DISTRIBUTIONS[name], value)}
+
+
+class OptunaStudy:
+    """A stage's `Study`, as the Optuna study "NAME/STAGE"; see studies.study for what its methods promise."""
+
+    def __init__(self, database: Database, storage: RDBStorage, lease: Lease, stage: str, metric: Metric, task: str):
+        """Begin the stage, or go on with it.
+
+        Raises: InputError if it was begun with another metric; BusyError, StorageError.
+        """
+        self.name, self.stage, self.metric = lease.name, stage, metric
+        self._database, self._storage, self._lease = database, storage, lease
+        self._study_id = lease.write(lambda connection: self._begin(connection, task))
+
+    def plan(self, plans: Sequence[Plan]) -> None:
+        longest: dict[str, Plan] = {}
+        for plan in plans:
+            if plan.line not in longest or longest[plan.line].steps < plan.steps:
+                longest[plan.line] = plan
+        if longest:
+            self._lease.write(lambda connection: self._plan(connection, longest.values()))
+
+    def record(self, progress: Progress) -> None:
+        self._lease.write(lambda connection: self._record(connection, progress))
+
+    def trials(self) -> list[Trial]:
+        return read_trials(self._database, self.name, self.stage)
+
+    def decide(self, decision: Decision) -> None:
+        self._lease.write(lambda connection: self._decide(connection, decision))
+
+    def _begin(self, connection: sa.Connection, task: str) -> int:
+        storage, name = through(self._storage, connection), f"{self.name}/{self.stage}"
+        found = sa.select(OPTUNA_STUDIES.c.study_id).where(OPTUNA_STUDIES.c.study_name == name)
+        here = sa.and_(STAGES.c.study == self.name, STAGES.c.stage == self.stage)
+        study_id = connection.execute(found).scalar()
+        direction = optuna.study.StudyDirection.MAXIMIZE if self.metric.mode == "max" else optuna.study.StudyDirection.MINIMIZE
+        if study_id is None:
+            study_id = storage.create_new_study([direction], name)
+            connection.execute(sa.delete(STAGES).where(here))
+        known = connection.execute(sa.select(STAGES.c.metric).where(here)).scalar()
+        known = known and Metric.model_validate_json(known)
+        if known not in (None, self.metric) or storage.get_study_directions(study_id) != [direction]:
+            was = f"{known.name} ({known.mode})" if known else "another direction"
+            raise InputError(
+                f"--metric: {self.stage} of study {self.name!r} was begun with {was}, got {self.metric.name}"
+                f" ({self.metric.mode}); keep to it, or take another --study"
+            )
+        if known is None:
+            connection.execute(sa.insert(STAGES).values(study=self.name, stage=self.stage, metric=self.metric.model_dump_json()))
+            for key, value in {"task": task, "metric": self.metric.name}.items():
+                storage.set_study_user_attr(study_id, key, value)
+        return study_id
+
+    def _plan(self, connection: sa.Connection, plans: Iterable[Plan]) -> None:
+        storage = through(self._storage, connection)
+        latest = {row.line: row for row in self._rows(connection)}
+        for plan in plans:
+            row = latest.get(plan.line)
+            if row is None:
+                self._open(connection, storage, plan, None)
+            elif row.state == State.RUNNING and plan.steps > row.steps:
+                _update(connection, row, plan=plan.model_dump_json(), steps=plan.steps)
+                for key, value in _attributes(plan).items():
+                    storage.set_trial_user_attr(row.trial_id, key, value)
+            elif row.state == State.FAILED or (row.state in (State.COMPLETE, State.PRUNED) and plan.steps > row.last):
+                self._open(connection, storage, plan, row)
+
+    def _open(self, connection: sa.Connection, storage: RDBStorage, plan: Plan, old: sa.Row | None) -> None:
+        """A new row, going on from where a closed one of the same line ended, if there is one."""
+        content = params(plan)
+        trial = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=content,
+            distributions={name: DISTRIBUTIONS[name] for name in content},
+            user_attrs={"stage": self.stage, **_attributes(plan), **({"continues": old.number} if old else {})},
+        )
+        trial_id = storage.create_new_trial(self._study_id, trial)
+        for table in (TRIALS, POINTS):  # SQLite gives the numbers of deleted rows again
+            connection.execute(sa.delete(table).where(table.c.trial_id == trial_id))
+        connection.execute(
+            sa.insert(TRIALS).values(
+                trial_id=trial_id,
+                study_id=self._study_id,
+                line=plan.line,
+                plan=plan.model_dump_json(),
+                steps=plan.steps,
+                state=State.RUNNING,
+                last=old.last if old else 0,
+            )
+        )
+        if old:
+            copied = sa.select(sa.literal(trial_id), POINTS.c.step, POINTS.c.seconds, POINTS.c.measured)
+            columns = ["trial_id", "step", "seconds", "measured"]
+            connection.execute(sa.insert(POINTS).from_select(columns, copied.where(POINTS.c.trial_id == old.trial_id)))
+
+    def _record(self, connection: sa.Connection, progress: Progress) -> None:
+        rows = self._rows(connection, TRIALS.c.line == progress.plan.line)
+        if not rows:
+            raise ValueError(f"{self.name}/{self.stage} has no row for the plan {progress.plan.id}: it was not planned")
+        row = rows[-1]
+        if progress.points:
+            connection.execute(
+                insert_new(connection, POINTS),
+                [
+                    {"trial_id": row.trial_id, "step": point.step, "seconds": float(point.seconds), "measured": _json(point)}
+                    for point in progress.points
+                ],
+            )
+        last = max([row.last, *(point.step for point in progress.points)])
+        begun = progress.begun if row.begun is None else row.begun
+        _update(connection, row, last=last, begun=begun)
+        if row.state == State.RUNNING and progress.ended in (State.DIVERGED, State.FAILED):
+            self._close(connection, row, progress.ended, progress.error or f"{progress.ended} at step {last}")
+
+    def _decide(self, connection: sa.Connection, decision: Decision) -> None:
+        written = decision.model_dump_json()
+        latest = sa.select(DECISIONS.c.decision).where(DECISIONS.c.study == self.name, DECISIONS.c.stage == self.stage)
+        if connection.execute(latest.order_by(DECISIONS.c.id.desc()).limit(1)).scalar() != written:
+            connection.execute(
+                sa.insert(DECISIONS).values(study=self.name, stage=self.stage, written=clock(connection), decision=written)
+            )
+        through(self._storage, connection).set_study_user_attr(self._study_id, "decision", decision.summary())
+        candidates = {number: candidate for candidate in decision.evidence for number in candidate.trials}
+        for row in self._rows(connection, TRIALS.c.state == State.RUNNING):
+            candidate = candidates.get(row.number)
+            if candidate is None or candidate.state is State.RUNNING:
+                self._close(connection, row, State.COMPLETE if row.last >= row.steps else State.PRUNED, "")
+            else:
+                self._close(connection, row, candidate.state, candidate.outcome)
+
+    def _close(self, connection: sa.Connection, row: sa.Row, state: State, why: str) -> None:
+        """Close the row, here and in Optuna; why: its outcome, or what broke it. Without a finite metric at its end it is not
+        COMPLETE."""
+        broken = state in (State.DIVERGED, State.FAILED)
+        value = None if broken else self._value(connection, row)
+        if state is State.COMPLETE and value is None:
+            state = State.PRUNED
+        error = storable(why) if broken else ""
+        _update(connection, row, state=state, error=error)
+        if row.optuna_state != TrialState.RUNNING.name:  # closed by somebody else's tool; Optuna does not let it be changed
+            return
+        storage = through(self._storage, connection)
+        attributes = {"outcome": str(state) if broken else storable(why) or str(state)}
+        if broken:
+            attributes["reason" if state is State.DIVERGED else "error"] = error[-_ERROR_LENGTH:]
+        for key, text in attributes.items():
+            storage.set_trial_user_attr(row.trial_id, key, text)
+        storage.set_trial_state_values(row.trial_id, _OPTUNA_STATES[state], None if value is None else [value])
+
+    def _value(self, connection: sa.Connection, row: sa.Row) -> float | None:
+        """The metric at the row's last point, if it is finite."""
+        at_end = sa.select(POINTS.c.measured).where(POINTS.c.trial_id == row.trial_id, POINTS.c.step == row.last)
+        measured = connection.execute(at_end).scalar()
+        value = json.loads(measured).get(self.metric.name) if measured else None
+        return value if value is not None and math.isfinite(value) else None
+
+    def _rows(self, connection: sa.Connection, *where: Any) -> Sequence[sa.Row]:
+        """The rows of this stage, oldest first, without their curves."""
+        return connection.execute(_rows(self._study_id).where(*where)).all()
+
+
+def read_trials(database: Database, name: str, stage: str, points: int | None = None) -> list[Trial]:
+    """The trials of a stage in the order of their numbers; each curve thinned to about so many points, the first and the
+    last among them. Empty if there is no such stage."""
+    named = sa.select(OPTUNA_STUDIES.c.study_id).where(OPTUNA_STUDIES.c.study_name == f"{name}/{stage}")
+    with database.read() as connection:
+        study_id = connection.execute(named).scalar()
+        rows = connection.execute(_rows(study_id)).all()
+        curves = connection.execute(_thinned(study_id, points) if points else _whole(study_id)).all()
+    found = {trial_id: _points(group) for trial_id, group in groupby(curves, key=itemgetter(0))}
+    return [
+        Trial(
+            number=row.number,
+            plan=Plan.model_validate_json(row.plan),
+            state=State(row.state),
+            points=found.get(row.trial_id, ()),
+            begun=row.last if row.begun is None else row.begun,
+            error=row.error,
+        )
+        for row in rows
+    ]
+
+
+def _rows(study_id: int | None) -> sa.Select:
+    both = sa.and_(OPTUNA_TRIALS.c.trial_id == TRIALS.c.trial_id, OPTUNA_TRIALS.c.study_id == TRIALS.c.study_id)
+    columns = sa.select(TRIALS, OPTUNA_TRIALS.c.number, OPTUNA_TRIALS.c.state.label("optuna_state"))
+    return columns.join(OPTUNA_TRIALS, both).where(TRIALS.c.study_id == study_id).order_by(OPTUNA_TRIALS.c.number)
+
+
+def _update(connection: sa.Connection, row: sa.Row, **changes: Any) -> None:
+    connection.execute(sa.update(TRIALS).where(TRIALS.c.trial_id == row.trial_id).values(**changes))
+
+
+def _whole(study_id: int | None) -> sa.Select:
+    columns = sa.select(POINTS.c.trial_id, POINTS.c.step, POINTS.c.seconds, POINTS.c.measured)
+    mine = columns.join(TRIALS, TRIALS.c.trial_id == POINTS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    return mine.order_by(POINTS.c.trial_id, POINTS.c.step)
+
+
+def _thinned(study_id: int | None, points: int) -> sa.Select:
+    """Of so many stretches of equal length, the first point of each; and the last of all."""
+    mine = sa.select(POINTS.c.trial_id, sa.func.min(POINTS.c.step).label("step")).join(
+        TRIALS, TRIALS.c.trial_id == POINTS.c.trial_id
+    )
+    firsts = mine.where(TRIALS.c.study_id == study_id).group_by(POINTS.c.trial_id, POINTS.c.step * points // (TRIALS.c.last + 1))
+    lasts = sa.select(TRIALS.c.trial_id, TRIALS.c.last).where(TRIALS.c.study_id == study_id)
+    kept = sa.union(firsts, lasts).subquery()
+    return _whole(study_id).join(kept, sa.and_(kept.c.trial_id == POINTS.c.trial_id, kept.c.step == POINTS.c.step))
+
+
+def _points(rows: Iterable[Sequence[Any]]) -> tuple[Point, ...]:
+    _, steps, seconds, measured = zip(*rows)
+    return tuple(map(Point, steps, json.loads(f"[{','.join(measured)}]"), seconds))  # one parse a curve: twice as fast
+
+
+def _json(point: Point) -> str:
+    return json.dumps({name: float(value) for name, value in point.values.items()})
+
+
+def _attributes(plan: Plan) -> dict[str, Any]:
+    return {"plan_id": plan.id, "step_nums": plan.steps}
+
+
+def _within(distribution: BaseDistribution, value: Any) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    return value is not None and distribution.low <= value <= distribution.high
