@@ -55,6 +55,12 @@ class Store:
         with self._database.read() as connection:
             return list(connection.scalars(sa.select(STAGES.c.stage).where(STAGES.c.study == name).order_by(STAGES.c.id)))
 
+    def metric(self, name: str, stage: str) -> Metric | None:
+        """What decides in a stage; None if there is no such stage."""
+        with self._database.read() as connection:
+            known = connection.scalar(sa.select(STAGES.c.metric).where(STAGES.c.study == name, STAGES.c.stage == stage))
+        return Metric.model_validate_json(known) if known else None
+
     def decisions(self, name: str) -> list[Decision]:
         """The decisions in force, in the order of the stages."""
         latest = sa.select(sa.func.max(DECISIONS.c.id)).where(DECISIONS.c.study == name).group_by(DECISIONS.c.stage)
