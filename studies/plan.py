@@ -59,6 +59,10 @@ class Plan(Value):
         """Training examples that the path consumes."""
         return self.steps * self.batch_size
 
+    def every(self, examples: float) -> int:
+        """Steps from one evaluation to the next, if there is to be one about every so many training examples."""
+        return max(1, round(examples / self.batch_size))
+
     @property
     def lr(self) -> float:
         """The rate that the plan is named after: the highest that its segments start from or warm up to; 0 if it has none."""

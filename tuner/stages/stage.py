@@ -1,9 +1,11 @@
 """How does a stage run? It is asked what it wants next, until it wants nothing more; then it decides."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from studies.decision import Decision
+from studies.errors import StageError
 from studies.plan import Plan
 from studies.study import Study
 from studies.trial import State, Trial
@@ -29,32 +31,72 @@ class Stage(Protocol):
         """
 
 
+class Unseen(Exception):
+    """These results are not there yet: the plans whose ends have to be seen before the search can go on."""
+
+    def __init__(self, plans: Sequence[Plan]):
+        super().__init__(f"{len(plans)} plans")
+        self.plans = list(plans)
+
+
 class Results:
     """The trials of a study, asked by path: what is known of this plan?"""
 
     def __init__(self, trials: Iterable[Trial]):
+        self.seen: dict[str, Trial] = {}
+        """The trials that `see` was asked for so far, at their full lengths, by line: what a decision rests on."""
         self._lines: dict[str, Trial] = {}
         for trial in sorted(trials, key=lambda trial: trial.number):
             known = self._lines.get(trial.plan.line)
-            if known is None or (len(trial.points), trial.number) >= (len(known.points), known.number):
+            if known is None or trial.last >= known.last:
                 self._lines[trial.plan.line] = trial
 
     def of(self, plan: Plan) -> Trial | None:
         """The trial that went along this path to its end, cut there; or that broke on the way. None: not yet there."""
         trial = self._lines.get(plan.line)
-        if trial is None:
+        if trial is None or (trial.last < plan.steps and not trial.broken):
             return None
-        if trial.last < plan.steps and not trial.broken:
-            return None
-        if trial.last <= plan.steps:
-            return trial
         points = tuple(point for point in trial.points if point.step <= plan.steps)
-        state = State.COMPLETE if trial.broken else trial.state
-        return Trial(trial.number, plan, state, points, min(trial.begun, plan.steps))
+        if trial.broken and trial.last < plan.steps:
+            return trial
+        return replace(trial, plan=plan, state=State.COMPLETE, points=points, begun=min(trial.begun, plan.steps))
 
-    def unfinished(self, plans: Iterable[Plan]) -> list[Plan]:
-        """Those whose end nobody has seen yet."""
-        return [plan for plan in plans if self.of(plan) is None]
+    def see(self, plans: Sequence[Plan]) -> list[Trial]:
+        """The trials of these plans, in their order.
+
+        Raises: Unseen, with all of them, if one has not been to its end.
+        """
+        trials = [self.of(plan) for plan in plans]
+        if None in trials:
+            raise Unseen(plans)
+        self.seen |= {plan.line: self._lines[plan.line] for plan in plans}
+        return trials
+
+
+class Search:
+    """A stage written as one text: `conclude` reads results as if all were there; what is missing is what it wants.
+
+    As the search is a pure function of the results, stopping it at the first thing that it cannot see and beginning
+    anew when that is there comes to the same as waiting inside it; nothing has to be kept in between.
+    """
+
+    name: str
+
+    def conclude(self, start: Plan, results: Results) -> Decision:
+        """The written decision. Raises: Unseen (by way of results.see), StageError."""
+        raise NotImplementedError
+
+    def wants(self, start: Plan, trials: Sequence[Trial]) -> list[Plan]:
+        try:
+            self.conclude(start, Results(trials))
+        except Unseen as missing:
+            return missing.plans
+        except StageError:
+            return []
+        return []
+
+    def decide(self, start: Plan, trials: Sequence[Trial]) -> Decision:
+        return self.conclude(start, Results(trials))
 
 
 def run_stage(stage: Stage, start: Plan, study: Study, runner: Runner) -> Decision:
@@ -62,7 +104,12 @@ def run_stage(stage: Stage, start: Plan, study: Study, runner: Runner) -> Decisi
 
     Raises: StageError, BusyError, StorageError, Interrupted; what was reported before is kept.
     """
-    while plans := Results(trials := study.trials()).unfinished(stage.wants(start, trials)):
+    while True:
+        trials = study.trials()
+        results = Results(trials)
+        plans = [plan for plan in stage.wants(start, trials) if results.of(plan) is None]
+        if not plans:
+            break
         study.plan(plans)
         runner.run(plans, study.record)
     decision = stage.decide(start, trials)

@@ -1,0 +1,70 @@
+"""What does a decision rest on? Candidates, their cost, and how they are put into words."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from studies.decision import Candidate, Cost
+from studies.plan import Plan
+from studies.trial import Metric, State, Trial
+from tuner.stages.rules import Sample, final
+
+
+def sample(metric: Metric, trials: Sequence[Trial]) -> Sample:
+    """The metric at the end of one plan, over its seeds."""
+    return Sample(tuple(final(metric, trial) for trial in trials))
+
+
+def candidate(metric: Metric, label: str, trials: Sequence[Trial], outcome: str, pruned: bool = False) -> Candidate:
+    """One row of the evidence: a plan, trained with one or more seeds; the first trial's plan stands for all."""
+    values = sample(metric, trials)
+    broken = next((trial for trial in trials if trial.broken), None)
+    state = broken.state if broken else State.PRUNED if pruned else State.COMPLETE
+    return Candidate(
+        label=label,
+        plan=trials[0].plan,
+        trials=tuple(trial.number for trial in trials),
+        value=values.mean if values.finite and not broken else None,
+        interval=None if broken else values.interval,
+        state=state,
+        outcome=reason(broken) if broken else outcome,
+    )
+
+
+def reason(trial: Trial) -> str:
+    """Why a broken trial is out, in a few words: the last line of its error."""
+    last = trial.error.strip().splitlines()[-1] if trial.error.strip() else "no reason kept"
+    return f"{'diverged' if trial.state is State.DIVERGED else 'failed'}: {last}"[:200]
+
+
+def cost(trials: Iterable[Trial], saved: int = 0) -> Cost:
+    """What these trials took. saved: steps that were not trained because they could not have changed the answer."""
+    trials = list(trials)
+    trained = [max(0, trial.last - trial.begun) for trial in trials]
+    return Cost(
+        trials=len(trials),
+        steps_trained=sum(trained),
+        steps_shared=sum(min(trial.begun, trial.last) for trial in trials),
+        steps_saved=max(0, saved),
+        examples_trained=sum(steps * trial.plan.batch_size for steps, trial in zip(trained, trials)),
+        seconds=round(sum(_seconds(trial) for trial in trials), 3),
+    )
+
+
+def _seconds(trial: Trial) -> float:
+    before = max((point.seconds for point in trial.points if point.step <= trial.begun), default=0.0)
+    return max(0.0, trial.points[-1].seconds - before) if trial.points else 0.0
+
+
+def with_seeds(plan: Plan, repeats: int) -> list[Plan]:
+    """The plan under `repeats` shared seeds: its own, and those that follow."""
+    return [plan.but(seed=plan.seed + i) for i in range(repeats)]
+
+
+def show(value: float | None) -> str:
+    """A number for a reader: four significant digits."""
+    return "unknown" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def better(metric: Metric, value: float) -> tuple[bool, float]:
+    """A sort key that puts the best first and what is not finite last."""
+    return (not math.isfinite(value), -metric.gain(value, 0.0) if math.isfinite(value) else 0.0)

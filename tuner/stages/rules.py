@@ -1,0 +1,133 @@
+"""How is a curve read? Pure functions of curves: lists of (step, value), in the order of steps."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from scipy.special import stdtrit
+
+from studies.trial import Metric, Trial
+
+Curve = Sequence[tuple[int, float]]
+
+FLAT = 0.02
+"""A curve has converged when all but this share of its whole descent lies behind it: what is left is less than the eye
+sees on a plot, and (method 004) less than the safety margin buys."""
+
+MARGIN = 1.5
+"""The safety margin of method 004: converged at 4,000, so train 6,000."""
+
+CONFIDENCE = 0.95
+
+
+def smooth(curve: Curve) -> list[tuple[int, float]]:
+    """Running median of three: takes out single spikes, keeps steps and edges. Values that are not finite are infinite."""
+    values = [value if math.isfinite(value) else math.inf for _, value in curve]
+    return [(step, median(values[max(0, i - 1) : i + 2])) for i, (step, _) in enumerate(curve)]
+
+
+def best_so_far(curve: Curve) -> list[tuple[int, float]]:
+    """The lowest smoothed value up to each step."""
+    lowest, low = [], math.inf
+    for step, value in smooth(curve):
+        low = min(low, value)
+        lowest.append((step, low))
+    return lowest
+
+
+def descending(metric: Metric, curve: Curve) -> list[tuple[int, float]]:
+    """A curve of the metric as one that falls when it gets better."""
+    return [(step, -value if metric.mode == "max" else value) for step, value in curve]
+
+
+def settled(curve: Curve) -> int:
+    """The first step at which all but FLAT of the descent lies behind; 0 for an empty curve or one that never fell."""
+    lowest = best_so_far(curve)
+    if not lowest or not math.isfinite(lowest[0][1]):
+        return 0
+    first, last = lowest[0][1], lowest[-1][1]
+    return next(step for step, low in lowest if low <= last + FLAT * (first - last))
+
+
+def convergence(metric: Metric, trial: Trial) -> int:
+    """The step at which both the training loss and the validation have settled (method 004: the loss curve decides, and
+    validation watches)."""
+    return max(settled(trial.curve("train_loss")), settled(descending(metric, trial.curve(metric.name))))
+
+
+def with_margin(step: float, every: int) -> int:
+    """`step` with the safety margin, rounded up to whole evaluation intervals of `every` steps."""
+    return max(1, math.ceil(step * MARGIN / every - 1e-9)) * every
+
+
+def final(metric: Metric, trial: Trial) -> float:
+    """The metric at the end of the trial's path: what training this plan again delivers. NaN if it was not measured."""
+    curve = trial.curve(metric.name)
+    return curve[-1][1] if curve else math.nan
+
+
+def late(metric: Metric, trial: Trial) -> float:
+    """The metric over the last three evaluations, their median: for comparing single runs at constant rates, whose last
+    value alone is a draw."""
+    values = [value for _, value in trial.curve(metric.name)[-3:]]
+    return median(values) if values else math.nan
+
+
+def wobble(metric: Metric, trial: Trial) -> float:
+    """Standard deviation of one evaluation around its neighbours, over the last third of the path: the noise that a
+    single run shows. From second differences (their variance is 6 times that of the values), so that a trend is none."""
+    values = [v for s, v in trial.curve(metric.name) if s > trial.last * 2 / 3 and math.isfinite(v)]
+    bends = [a - 2 * b + c for a, b, c in zip(values, values[1:], values[2:])]
+    return math.sqrt(fmean(bend * bend for bend in bends) / 6) if bends else 0.0
+
+
+def peak(metric: Metric, trials: Sequence[Trial]) -> int:
+    """The step at which the validation, smoothed and averaged over the trials (seeds) of one plan, is best."""
+    curves = [dict(smooth(descending(metric, trial.curve(metric.name)))) for trial in trials]
+    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
+    return min(steps, key=lambda step: (fmean(curve[step] for curve in curves), step))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The metric of one plan over seeds. values: one a seed, in the order of the seeds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values)
+
+    @property
+    def finite(self) -> bool:
+        return all(map(math.isfinite, self.values)) and bool(self.values)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % for the mean (Student's t); None with fewer than two seeds."""
+        n = len(self.values)
+        if n < 2 or not self.finite:
+            return None
+        half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * math.sqrt(_variance(self.values) / n)
+        return (self.mean - half, self.mean + half)
+
+
+def _variance(values: Sequence[float]) -> float:
+    mean = fmean(values)
+    return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def noise(samples: Sequence[Sample]) -> float:
+    """The difference between two of the samples' means that seeds alone exceed once in twenty times.
+
+    The variance is pooled over all samples with the same number of seeds, which a few seeds each need (Student's t with
+    the pooled degrees of freedom). Infinite when no sample has two seeds: nothing is known of the noise.
+    """
+    many = [sample.values for sample in samples if len(sample.values) > 1 and sample.finite]
+    if not many:
+        return math.inf
+    freedom = sum(len(values) - 1 for values in many)
+    variance = sum(_variance(values) * (len(values) - 1) for values in many) / freedom
+    seeds = min(len(values) for values in many)
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2) * math.sqrt(2 * variance / seeds))
