@@ -1,0 +1,84 @@
+"""What do the tests share? A real PostgreSQL server."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+
+class PostgreSQL:
+    """A server of its own on a free loopback port, run by somebody other than root, as PostgreSQL demands."""
+
+    def __init__(self, binaries: Path, folder: Path):
+        self._binaries, self._folder, self._names = binaries, folder, count()
+        self._as = []
+        if os.geteuid() == 0:
+            self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"]
+            shutil.chown(folder, "postgres", "postgres")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self._call("initdb", "--auth=trust", "--username=tuner", "--no-sync", f"--pgdata={folder / 'data'}")
+
+    def start(self):
+        command = [self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self._port), "-k", self._folder]
+        options = ["-c", "listen_addresses=127.0.0.1"]
+        with open(self._folder / "log", "ab") as log:
+            self._server = subprocess.Popen([*self._as, *command, *options], cwd=self._folder, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while (ready := self._call("pg_isready", *self._where, check=False)).returncode:
+            alive = self._server.poll() is None and time.monotonic() < deadline
+            assert alive, f"{ready.stdout}{ready.stderr}{(self._folder / 'log').read_text()}"
+            time.sleep(0.05)
+
+    def stop(self):
+        """At once, without waiting for the clients; what was committed is kept."""
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait(30)
+
+    def database(self) -> str:
+        """The URL of a fresh database."""
+        name = f"tuner{next(self._names)}"
+        self._call("createdb", *self._where, name)
+        return f"postgresql://tuner@127.0.0.1:{self._port}/{name}"
+
+    @property
+    def _where(self):
+        return ["--host=127.0.0.1", f"--port={self._port}", "--username=tuner"]
+
+    def _call(self, program, *arguments, check=True):
+        command = [*self._as, self._binaries / program, *arguments]
+        return subprocess.run(command, cwd=self._folder, check=check, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A running server; skipped where PostgreSQL is not installed, but not in CI."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    found = [*reversed(installed), *(Path(path).resolve().parent for path in [shutil.which("initdb")] if path)]
+    if not found:
+        reason = "PostgreSQL's server is not installed (Debian: apt-get install postgresql)"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="tuner-postgresql-"))  # not under tmp_path, which is closed to other users
+    server = PostgreSQL(found[0], folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage_url(request, tmp_path):
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'studies.db'}"
+    return request.getfixturevalue("postgresql").database()
