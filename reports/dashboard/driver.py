@@ -1,0 +1,106 @@
+"""How does a stopped study go on? One detached driver, however often it is asked for."""
+
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from studies.errors import BusyError, StorageError
+from studies.ledger import Store
+from studies.study import StudyRecord, StudyState
+from studies.workspace import Workspace
+
+RESUMABLE = (StudyState.STOPPED, StudyState.FAILED, StudyState.STALE)
+
+Command = Callable[[str, str, Path], list[str]]
+"""The driver's command line for (study, storage URL, workdir)."""
+
+
+def resume_command(name: str, url: str, workdir: Path) -> list[str]:
+    """Ours whichever program is called `tune` here: Ray installs one of that name."""
+    return [sys.executable, "-m", "tuner", "resume", name, "--storage", url, "--workdir", str(workdir)]
+
+
+@dataclass
+class Launch:
+    """A driver that this server started. process: its own session, so that it outlives the server."""
+
+    process: subprocess.Popen
+    began: float = field(default_factory=time.time)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+class Drivers:
+    """Starts drivers. The lease in the database is what makes a driver the only one; here, presses of one button are
+    kept from starting processes that would be refused it."""
+
+    def __init__(self, store: Store, workdir: Path, command: Command = resume_command):
+        self._store, self._workdir, self._command = store, workdir, command
+        self._locks: dict[str, threading.Lock] = {}
+        self._launches: dict[str, Launch] = {}
+
+    def launch(self, name: str) -> Launch | None:
+        """The driver that was started last, if this server started one."""
+        return self._launches.get(name)
+
+    def refusal(self, record: StudyRecord) -> str:
+        """Why the study cannot be resumed now; "" if it can."""
+        launch = self.launch(record.name)
+        if launch and launch.alive:
+            return f"It is being resumed (process {launch.process.pid})."
+        if record.state in RESUMABLE:
+            return ""
+        if record.state == StudyState.DONE:
+            return "It is done: there is nothing left to do."
+        return f"It is running, driven by {record.owner}."
+
+    def workspace(self, record: StudyRecord) -> Workspace:
+        """The folder that the study was started with; the server's own if none is recorded."""
+        return Workspace(Path(record.settings.get("workdir") or self._workdir), record.name)
+
+    def shown(self, *words: str, workdir: Path | None = None) -> str:
+        """A command of `tune` on this storage, as a person would type it."""
+        return shlex.join(["tune", *words, "--storage", hidden(self._store.url), "--workdir", str(workdir or self._workdir)])
+
+    def resume(self, name: str) -> Launch:
+        """Start the study's driver, detached.
+
+        Raises: BusyError if it cannot be resumed now; StorageError if its log cannot be written; InputError if there is none.
+        """
+        record = self._store.record(name)
+        with self._locks.setdefault(record.name, threading.Lock()):
+            record = self._store.record(name)
+            if reason := self.refusal(record):
+                raise BusyError(f"{name} is not resumed. {reason}")
+            space = self.workspace(record)
+            launch = self._launches[name] = Launch(start(self._command(name, self._store.url, space.workdir), space.log))
+        return launch
+
+
+def start(command: list[str], log: Path) -> subprocess.Popen:
+    """The command in a session of its own, its output at the end of the log; a thread waits for its end, so that no zombie stays.
+
+    Raises: StorageError.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+    except OSError as error:
+        raise StorageError(f"{log}: the driver cannot be started: {error.strerror}; mend it and press Resume again") from None
+    threading.Thread(target=process.wait, name=f"driver {process.pid}", daemon=True).start()
+    return process
+
+
+def hidden(url: str) -> str:
+    """The storage's URL without its password."""
+    scheme, mark, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}{mark}{user.partition(':')[0]}:***{at}{place}" if ":" in user else url

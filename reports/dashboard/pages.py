@@ -1,0 +1,183 @@
+"""What is answered at which address? Each view once as a page and once as JSON, both of the same plain values."""
+
+import math
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from matplotlib.figure import Figure
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from reports.dashboard import pictures, views
+from reports.dashboard.driver import Drivers, hidden
+from reports.dashboard.recent import Recent
+from reports.dashboard.render import API, html
+from studies.ledger import Store
+from studies.study import StudyRecord, StudyState
+from studies.trial import Trial
+
+POINTS = 500
+"""Of a curve, about as many as a figure has pixels to tell apart."""
+
+
+class Pages:
+    """The views of one storage. What is slow to find is found seldom, however many watch."""
+
+    def __init__(self, store: Store, drivers: Drivers):
+        self._store, self._drivers, self._recent = store, drivers, Recent()
+
+    def routes(self) -> list[Route]:
+        """Every address of ours; a method other than GET changes something."""
+        study, trial = "/studies/{name}", "/studies/{name}/trials/{stage}/{number:int}"
+        return [
+            Route("/", self.studies),
+            Route(study, self.study),
+            Route(study + "/figures/{figure}.svg", self.figure),
+            Route(study + "/stages/{stage}", self.stage),
+            Route(trial, self.trial),
+            Route(trial + "/curves/{place:int}.svg", self.curve),
+            Route(API + "/studies", self.studies_json),
+            Route(API + study, self.study_json),
+            Route(API + trial, self.trial_json),
+            Route(API + study + "/resume", self.resume, methods=["POST"]),
+        ]
+
+    # What is known
+
+    def _records(self) -> dict[str, StudyRecord]:
+        return self._recent.get("studies", time.monotonic(), lambda: {record.name: record for record in self._store.studies()})
+
+    def _body(self, record: StudyRecord) -> views.View:
+        """What a study's trials say: anew only where the driver has written since."""
+
+        def find() -> views.View:
+            store, study, going = self._store, record.name, not self._settled(record)
+            decisions = {decision.stage: decision for decision in store.decisions(study)}
+            stages = [
+                views.stage(name, store.trials(study, name, points=1), store.metric(study, name), decisions.get(name), going)
+                for name in store.stages(study)
+            ]
+            return {"stages": stages, "best": views.best(stages), "drawn": views.version([record.state, stages])}
+
+        return self._recent.get(("body", record.name), (record.state, record.updated), find, self._settled(record))
+
+    def _settled(self, record: StudyRecord) -> bool:
+        return record.state != StudyState.RUNNING
+
+    def _study(self, name: str, record: StudyRecord | None = None) -> views.View:
+        record = record or self._records().get(name) or self._store.record(name)
+        launch, body = self._drivers.launch(name), self._body(record)
+        starting = launch is not None and launch.alive and record.state != StudyState.RUNNING
+        head = {
+            "name": name,
+            "task": str(record.settings.get("task", "")),
+            "state": "starting" if starting else record.state.value,
+            "reason": record.reason,
+            "owner": record.owner,
+            "created": record.created,
+            "settings": views.settings(record.settings),
+            "refusal": self._drivers.refusal(record),
+            "log": self._drivers.workspace(record).log,
+            "command": self._drivers.shown("resume", name, workdir=self._drivers.workspace(record).workdir),
+            "exit_code": launch.process.returncode if launch and self._settled(record) else None,
+        }
+        return {**head, **body, "version": views.version([head, body["drawn"]])}
+
+    def _studies(self) -> list[views.View]:
+        return [self._study(name, record) for name, record in self._records().items()]
+
+    def _stage(self, request: Request) -> tuple[views.View, views.View]:
+        study = self._study(request.path_params["name"])
+        for part in study["stages"]:
+            if part["name"] == request.path_params["stage"]:
+                return study, part
+        raise HTTPException(404)
+
+    def _trial(self, request: Request) -> views.View:
+        study, part = self._stage(request)
+        row = next((row for row in part["rows"] if row["number"] == request.path_params["number"]), None)
+        if row is None:
+            raise HTTPException(404)
+        key, state = (study["name"], part["name"], row["number"]), views.version([row, part["metric"]])
+        settled = row["state"] != "running"
+        trial = self._recent.get(key, state, lambda: self._find_trial(*key), settled)
+        return {"study": study, "part": part, "row": row, "trial": trial, "version": state, "settled": settled}
+
+    def _find_trial(self, name: str, stage: str, number: int) -> Trial:
+        return next(trial for trial in self._store.trials(name, stage, points=POINTS) if trial.number == number)
+
+    # Pages
+
+    def studies(self, request: Request) -> Response:
+        found = self._studies()
+        url, start = hidden(self._store.url), self._drivers.shown("run")
+        return html("studies.html", studies=found, version=versions(found), url=url, start=start)
+
+    def study(self, request: Request) -> Response:
+        study = self._study(request.path_params["name"])
+        return html("study.html", study=study, log=views.tail(study["log"]), most=views.ROWS)
+
+    def stage(self, request: Request) -> Response:
+        study, part = self._stage(request)
+        pages = max(1, math.ceil(len(part["rows"]) / views.PAGE))
+        given = request.query_params.get("page", "1")
+        page = min(max(int(given), 1), pages) if given.isascii() and given.isdecimal() and len(given) < 9 else 1
+        rows = part["rows"][(page - 1) * views.PAGE : page * views.PAGE]
+        return html("stage.html", study=study, part=part, rows=rows, page=page, pages=pages)
+
+    def trial(self, request: Request) -> Response:
+        found = self._trial(request)
+        return html("trial.html", **found, measured=pictures.names(found["trial"], found["part"]["metric"]))
+
+    # Pictures
+
+    def figure(self, request: Request) -> Response:
+        raise HTTPException(404)
+
+    def curve(self, request: Request) -> Response:
+        found, place = self._trial(request), request.path_params["place"]
+        measured = pictures.names(found["trial"], found["part"]["metric"])
+        if place >= len(measured):
+            raise HTTPException(404)
+        key = ("curve", found["study"]["name"], found["part"]["name"], found["row"]["number"], place)
+        return self._picture(key, found["version"], lambda: pictures.curve(found["trial"], measured[place]), found["settled"])
+
+    def _picture(self, key: Hashable, state: Any, draw: Callable[[], Figure], settled: bool) -> Response:
+        drawn = self._recent.get(key, state, lambda: pictures.svg(draw()), settled)
+        return Response(drawn, media_type="image/svg+xml")
+
+    # JSON
+
+    def studies_json(self, request: Request) -> Response:
+        found = self._studies()
+        return JSONResponse({"version": versions(found), "studies": [views.summary(study) for study in found]})
+
+    def study_json(self, request: Request) -> Response:
+        return JSONResponse(views.summary(self._study(request.path_params["name"])))
+
+    def trial_json(self, request: Request) -> Response:
+        found = self._trial(request)
+        return JSONResponse({"version": found["version"], **found["row"]})
+
+    # Changes
+
+    async def resume(self, request: Request) -> Response:
+        if await body(request) != {}:
+            raise HTTPException(400, "Expected {}: a study is resumed with the settings that it was started with.")
+        launch = await run_in_threadpool(self._drivers.resume, request.path_params["name"])
+        return JSONResponse({"told": f"Started: process {launch.process.pid}.", "pid": launch.process.pid}, 202)
+
+
+def versions(studies: list[views.View]) -> str:
+    return views.version([study["version"] for study in studies])
+
+
+async def body(request: Request) -> Any:
+    try:
+        return await request.json()
+    except ValueError:
+        raise HTTPException(400, "Expected a JSON object as the body.") from None

@@ -1,0 +1,86 @@
+// Keeps the page as it is on the server: a small poll, and when its version changes the page itself, morphed into place.
+
+const EVERY = 2000; // milliseconds
+const main = document.querySelector("main");
+const connection = document.getElementById("connection");
+let asking = false;
+
+// Makes `old` equal to `fresh` with the least change, so that focus, selection, scrolling and opened details survive.
+function morph(old, fresh) {
+  if (old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  if (old.dataset?.told !== undefined) return; // what a button has told stays
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !kept(old, name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !kept(old, name)) old.setAttribute(name, value);
+  const [mine, theirs] = [[...old.childNodes], [...fresh.childNodes]];
+  theirs.forEach((node, i) => (i < mine.length ? morph(mine[i], node) : old.append(node)));
+  mine.slice(theirs.length).forEach((node) => node.remove());
+}
+
+// A reader's own doing.
+const kept = (node, name) => node.nodeName === "DETAILS" && name === "open";
+
+function tell(message) {
+  if (connection.textContent !== message) connection.textContent = message;
+  connection.hidden = !message;
+}
+
+async function refresh() {
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (!answer.ok) throw new Error(answer.statusText);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.title = page.title;
+  morph(main, page.querySelector("main"));
+}
+
+async function poll() {
+  if (asking || document.hidden) return;
+  asking = true;
+  try {
+    const answer = await fetch(main.dataset.poll);
+    const body = await answer.json();
+    if (!answer.ok) return tell(body.error);
+    if (body.version !== main.dataset.version) await refresh();
+    tell("");
+  } catch {
+    tell("No answer from the server. Start `tune dashboard` again and open the link that it prints; the tuning itself does not need it.");
+  } finally {
+    asking = false;
+  }
+}
+
+async function post(button) {
+  const told = main.querySelector("[data-told]");
+  button.disabled = true;
+  told.textContent = "Asking…";
+  try {
+    const answer = await fetch(button.dataset.post, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
+    const body = await answer.json();
+    told.textContent = answer.ok ? body.told : body.error;
+    await refresh();
+  } catch {
+    told.textContent = "No answer from the server. Is `tune dashboard` still running?";
+    button.disabled = false;
+  }
+}
+
+async function copy(button) {
+  const label = button.innerHTML;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  button.textContent = "Copied";
+  setTimeout(() => (button.innerHTML = label), 1500);
+}
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("button");
+  if (button?.dataset.post) post(button);
+  if (button?.dataset.copy) copy(button);
+});
+
+if (main.dataset.poll) {
+  setInterval(poll, EVERY);
+  document.addEventListener("visibilitychange", poll);
+}

@@ -1,0 +1,165 @@
+"""What does a page show? Records of the storage in, plain values out: the pages and the JSON are made of the same."""
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from studies.decision import Decision
+from studies.plan import Plan, Segment
+from studies.trial import Metric, State, Trial
+
+QUESTIONS = {
+    "stage1": "Which learning rate, and how many steps?",
+    "stage2": "Which batch size and which momentum?",
+    "stage3": "Does the learning rate want to decay, and how?",
+}
+BROKEN = (State.FAILED, State.DIVERGED)
+ROWS = 50
+"""Of a stage's trials, on the study's page; the stage's own page has all of them, PAGE at a time."""
+PAGE = 200
+LOG_BYTES = 16_000
+
+View = dict[str, Any]
+
+
+def version(view: Any) -> str:
+    """Changes when what is shown changes."""
+    return hashlib.sha256(json.dumps(view, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def latest(trial: Trial, name: str) -> float | None:
+    """The last value of a metric that was measured, if it is a number."""
+    return next((finite(point.values[name]) for point in reversed(trial.points) if name in point.values), None)
+
+
+TOLD = {"start": "from {:g}", "end": "to {:g}", "factor": "times {:g}", "over": "over {:,} steps", "interval": "every {:,} steps"}
+
+
+def path(plan: Plan) -> list[str]:
+    """The plan's segments in words: for how many steps which shape of rate, and what else the shape is told."""
+
+    def words(segment: Segment) -> str:
+        told = segment.rate.model_dump(include=set(TOLD))
+        plain = {"interval": 1, "over": segment.steps}
+        return ", ".join(
+            [f"{segment.steps:,} steps {segment.rate.shape}"]
+            + [TOLD[name].format(told[name]) for name in TOLD if name in told and told[name] != plain.get(name)]
+        )
+
+    return [words(segment) for segment in plan.segments]
+
+
+def label(trial: Trial, going: bool) -> str:
+    """The state of a trial for a reader: an open row is at work only where its driver is, and before its end."""
+    if trial.state != State.RUNNING:
+        return trial.state.value
+    return "trained" if trial.last >= trial.plan.steps else "running" if going else "paused"
+
+
+def row(trial: Trial, metric: Metric, winner: Plan | None, going: bool) -> View:
+    """A trial as a line of a table."""
+    plan = trial.plan
+    return {
+        "number": trial.number,
+        "state": label(trial, going),
+        "lr": plan.lr,
+        "batch_size": plan.batch_size,
+        "momentum": plan.momentum,
+        "optimizer": plan.optimizer,
+        "seed": plan.seed,
+        "path": path(plan),
+        "step": trial.last,
+        "steps": plan.steps,
+        "begun": trial.begun,
+        "value": latest(trial, metric.name),
+        "seconds": trial.points[-1].seconds if trial.points else 0.0,
+        "error": next(reversed(trial.error.strip().splitlines()), ""),
+        "winner": winner is not None and plan.line == winner.line,
+    }
+
+
+def ordered(rows: Iterable[View], metric: Metric) -> list[View]:
+    """The winner and those that run first, then the best first; those without a value last."""
+
+    def place(line: View):
+        value = line["value"] if line["state"] not in BROKEN else None
+        rank = math.inf if value is None else (-value if metric.mode == "max" else value)
+        return not line["winner"], line["state"] != "running", rank, line["number"]
+
+    return sorted(rows, key=place)
+
+
+def stage(name: str, trials: Sequence[Trial], metric: Metric, decision: Decision | None, going: bool) -> View:
+    """A stage: its question, its trials, how far it has come, what it decided. going: its driver is at work."""
+    winner = decision.winner if decision else None
+    rows = ordered((row(trial, metric, winner, going) for trial in trials), metric)
+    done = sum(min(trial.last, trial.plan.steps) for trial in trials)
+    wanted = sum(trial.plan.steps if trial.state == State.RUNNING else min(trial.last, trial.plan.steps) for trial in trials)
+    return {
+        "name": name,
+        "metric": metric,
+        "title": f"Stage {name.removeprefix('stage')}" if name in QUESTIONS else name,
+        "question": decision.question if decision else QUESTIONS.get(name, ""),
+        "rows": rows,
+        "counts": dict(Counter(line["state"] for line in rows)),
+        "done": done,
+        "wanted": wanted,
+        "seeds": len({line["seed"] for line in rows}) > 1,
+        "scheduled": any(segment.rate.shape != "constant" for trial in trials for segment in trial.plan.segments),
+        "decision": decision,
+        "figures": [],
+    }
+
+
+def best(stages: Sequence[View]) -> View | None:
+    """The last decision's winner; before the first decision, the best value so far."""
+    for part in reversed(stages):
+        if decision := part["decision"]:
+            plan = decision.winner
+            shown = {"lr": plan.lr, "batch_size": plan.batch_size, "momentum": plan.momentum, "steps": plan.steps}
+            return {**shown, "value": decision.value, "metric": decision.metric.name, "decided": True}
+    for part in stages[:1]:
+        lines = [line for line in part["rows"] if line["value"] is not None and line["state"] not in BROKEN]
+        if lines:
+            pick = max if part["metric"].mode == "max" else min
+            top = pick(lines, key=lambda line: line["value"])
+            shown = {key: top[key] for key in ("lr", "batch_size", "momentum", "steps", "value")}
+            return {**shown, "metric": part["metric"].name, "decided": False}
+    return None
+
+
+def summary(study: View) -> View:
+    """A study for a program: everything but its trials."""
+    stages = [
+        {key: part[key] for key in ("name", "question", "counts", "done", "wanted")}
+        | {"decision": part["decision"] and part["decision"].summary()}
+        for part in study["stages"]
+    ]
+    shown = ("version", "name", "task", "state", "reason", "owner", "created", "best", "refusal", "command")
+    return {key: study[key] for key in shown} | {"stages": stages}
+
+
+def settings(given: Mapping[str, Any]) -> dict[str, str]:
+    """What the study was started with, to be read."""
+    shown = {key: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in given.items()}
+    return {key: value for key, value in shown.items() if given[key] not in (None, [])}
+
+
+def tail(log: Path, most: int = LOG_BYTES) -> str:
+    """The end of a log; "" if there is none."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - most))
+            text = file.read(most).decode(errors="replace")
+    except OSError:
+        return ""
+    return text.partition("\n")[2] if size > most else text
