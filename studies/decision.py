@@ -29,7 +29,7 @@ class Candidate(Value):
 
     label: how the stage calls it ("lr 0.01"). trials: numbers of its rows, one a seed.
     value: the metric at its end, mean over the seeds; interval: 95 %, where there are two seeds or more.
-    state: what its rows are closed as. outcome: in a few words: "winner", "tie", "screened out by its training loss", "diverged at step 40", ...
+    state: what its rows are closed as. outcome: in a few words, "winner", or why it is not.
     """
 
     label: str
@@ -45,7 +45,7 @@ class Decision(Value):
     """The written decision in which every stage ends; report, dashboard and `--json` show this record.
 
     stage: "stage1", ...; question: what it was to find out.
-    winner: the plan that goes on; value and interval (95 %) of its metric, over the seeds it was trained with.
+    winner: the plan that goes on; values: its metric, one a seed, with their mean and its interval (95 %).
     margin: by how much the winner's value is better than the runner-up's; tie: no more than seed noise, so the cheaper
     of the two was taken.
     rule: how it was decided, in a sentence. words: the decision for a reader, sentence by sentence.
@@ -58,6 +58,7 @@ class Decision(Value):
     winner: Plan
     value: float | None
     interval: tuple[float, float] | None = None
+    values: tuple[float, ...] = ()
     rule: str
     runner_up: Plan | None = None
     margin: float | None = None

@@ -1,12 +1,15 @@
 """What does a decision rest on? Candidates, their cost, and how they are put into words."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from studies.decision import Candidate, Cost
+from studies.errors import StageError
 from studies.plan import Plan
 from studies.trial import Metric, State, Trial
-from tuner.stages.rules import Sample, final
+from tuner.stages.rules import Sample, better, final, noise, wobble
 
 
 def sample(metric: Metric, trials: Sequence[Trial]) -> Sample:
@@ -65,6 +68,36 @@ def show(value: float | None) -> str:
     return "unknown" if value is None or not math.isfinite(value) else f"{value:.4g}"
 
 
-def better(metric: Metric, value: float) -> tuple[bool, float]:
-    """A sort key that puts the best first and what is not finite last."""
-    return (not math.isfinite(value), -metric.gain(value, 0.0) if math.isfinite(value) else 0.0)
+@dataclass(frozen=True)
+class Verdict:
+    """Who won. place: among the leaders; tie: it had equals; second: the place of the best of the others; margin: by how
+    much the winner's value is better than that one's (negative if it was cheaper, but no worse than seed noise)."""
+
+    place: int
+    tie: bool
+    second: int | None
+    margin: float | None
+
+
+def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[[Sequence[Trial]], Any]) -> Verdict:
+    """Compare leaders over shared seeds (a list of trials each).
+
+    Those that differ from the best by no more than seed noise are its equals; the one with the lowest `cheap` is taken.
+    With one seed, the wobble of single runs stands for the noise. Broken leaders never win.
+
+    Raises: StageError if all are broken.
+    """
+    samples = [sample(metric, trials) for trials in leaders]
+    sound = [i for i, trials in enumerate(leaders) if samples[i].finite and not any(trial.broken for trial in trials)]
+    ranked = sorted(sound, key=lambda i: better(metric, samples[i].mean))
+    if not ranked:
+        raise StageError("with other seeds, every leader diverged or failed; lower the rates, or mend the task")
+    best = ranked[0]
+    among = noise([samples[i] for i in sound])
+    if math.isinf(among):
+        among = 2 * math.sqrt(2) * max(wobble(metric, leaders[i][0]) for i in sound)
+    equals = [i for i in ranked if metric.gain(samples[best].mean, samples[i].mean) <= among]
+    winner = min(equals, key=lambda i: (cheap(leaders[i]), ranked.index(i)))
+    second = next((i for i in ranked if i != winner), None)
+    margin = None if second is None else metric.gain(samples[winner].mean, samples[second].mean)
+    return Verdict(winner, len(equals) > 1, second, margin)

@@ -1,4 +1,4 @@
-"""Who goes on? Trials of different lengths, compared; the hopeless ones dropped.
+"""Who goes on? Trials of different lengths, compared; the hopeless ones left behind.
 
 The one rule is pace. A trial that took k times the steps to get where the leader got will, at the end of the budget,
 stand where the leader stood at 1/k of it. If the leader is past that place already, more steps for that trial would be
@@ -7,29 +7,90 @@ generalise better than they fit are judged by what they are good at.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
+from studies.plan import Plan
 from studies.trial import Metric, Trial
 from tuner.stages.rules import Curve, best_so_far, descending
+from tuner.stages.stage import Results
+
+FEWEST = 4
+"""Evaluations that a curve must have before it is judged."""
 
 
-def hopeful(metric: Metric, trials: Iterable[Trial], horizon: float) -> list[Trial]:
-    """Those that may still win by `horizon` training examples, in their order; broken ones may not.
+@dataclass(frozen=True)
+class Race:
+    """trials: where each contender has come to, in their order; finalists: those that went all the way."""
+
+    trials: tuple[Trial, ...]
+    finalists: tuple[Trial, ...]
+
+    @property
+    def steps_saved(self) -> int:
+        """Steps that the others were spared, if all had gone as far in examples as the finalists."""
+        furthest = max(trial.plan.examples for trial in self.trials)
+        return sum((furthest - trial.last * trial.plan.batch_size) // trial.plan.batch_size for trial in self.trials)
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """The lengths at which a race is judged.
+
+    shares: of the whole path, ascending, the last one 1. eval_examples: training examples between evaluations; every
+    length is a whole number of these intervals.
+    """
+
+    shares: tuple[float, ...]
+    eval_examples: float
+
+    def cut(self, plan: Plan, share: float) -> Plan:
+        every = plan.every(self.eval_examples)
+        return plan.upto(min(plan.steps, max(FEWEST, math.ceil(share * plan.steps / every)) * every))
+
+
+def race(
+    metric: Metric,
+    results: Results,
+    plans: Sequence[Plan],
+    rungs: Rungs,
+    enough: Callable[[list[Trial]], bool] = lambda finalists: False,
+) -> Race:
+    """Follow the plans from rung to rung, leaving the hopeless behind, until the end or until the finalists are `enough`.
+
+    Nothing is left for ever: when the leader diverges later on, those it had outrun are hopeful again and go on. Without
+    finalists, everything broke.
+    """
+    trials = results.see([rungs.cut(plan, rungs.shares[0]) for plan in plans])
+    for share in rungs.shares:
+        ends = [rungs.cut(plan, share) for plan in plans]
+        while behind := [i for i in hopeful(metric, trials, plans[0].examples) if trials[i].last < ends[i].steps]:
+            for i, trial in zip(behind, results.see([ends[i] for i in behind])):
+                trials[i] = trial
+        finalists = [trials[i] for i in hopeful(metric, trials, plans[0].examples)]
+        if enough(finalists):
+            break
+    return Race(tuple(trials), tuple(finalists))
+
+
+def hopeful(metric: Metric, trials: Sequence[Trial], horizon: float) -> list[int]:
+    """Places of those that may still win by `horizon` training examples; broken ones may not.
 
     Trials may have come to different lengths, and batch sizes may differ: paths are measured in examples.
     """
-    alive = [trial for trial in trials if not trial.broken]
-    losses = [_by_examples(trial, trial.curve("train_loss")) for trial in alive]
-    scores = [_by_examples(trial, descending(metric, trial.curve(metric.name))) for trial in alive]
-    return [trial for trial, by_loss, by_score in zip(alive, _on_pace(losses, horizon), _on_pace(scores, horizon)) if by_loss or by_score]
+    alive = [i for i, trial in enumerate(trials) if not trial.broken]
+    losses = [_by_examples(trials[i], trials[i].curve("train_loss")) for i in alive]
+    scores = [_by_examples(trials[i], descending(metric, trials[i].curve(metric.name))) for i in alive]
+    return [i for i, by_loss, by_score in zip(alive, _on_pace(losses, horizon), _on_pace(scores, horizon)) if by_loss or by_score]
 
 
 def _by_examples(trial: Trial, curve: Curve) -> list[tuple[float, float]]:
     return best_so_far([(step * trial.plan.batch_size, value) for step, value in curve])
 
 
-def _on_pace(falls: list[Curve], horizon: float) -> list[bool]:
+def _on_pace(falls: Iterable[Curve], horizon: float) -> list[bool]:
     """For each of the falling curves: will it, at the pace it kept, be past the leader's present place by the horizon?"""
+    falls = list(falls)
     measured = [fall for fall in falls if fall]
     if not measured:
         return [False] * len(falls)

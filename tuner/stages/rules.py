@@ -18,6 +18,10 @@ sees on a plot, and (method 004) less than the safety margin buys."""
 MARGIN = 1.5
 """The safety margin of method 004: converged at 4,000, so train 6,000."""
 
+DEPTH = 0.05
+"""A loss curve counts as deep if it has made all but this share of the deepest one's descent: the loss screens, validation
+decides. On recorded sweeps the deepest loss alone names the wrong rate one time in six."""
+
 CONFIDENCE = 0.95
 
 
@@ -80,6 +84,31 @@ def wobble(metric: Metric, trial: Trial) -> float:
     values = [v for s, v in trial.curve(metric.name) if s > trial.last * 2 / 3 and math.isfinite(v)]
     bends = [a - 2 * b + c for a, b, c in zip(values, values[1:], values[2:])]
     return math.sqrt(fmean(bend * bend for bend in bends) / 6) if bends else 0.0
+
+
+def deep(metric: Metric, trials: Sequence[Trial]) -> list[Trial]:
+    """Those whose training loss fell (nearly) as deep as the deepest; the best validating first."""
+    falls = [best_so_far(trial.curve("train_loss")) for trial in trials]
+    deepest = min(fall[-1][1] for fall in falls)
+    highest = max((fall[0][1] for fall in falls if math.isfinite(fall[0][1])), default=deepest)
+    screened = [trial for trial, fall in zip(trials, falls) if fall[-1][1] <= deepest + DEPTH * (highest - deepest)]
+    return sorted(screened, key=lambda trial: (*better(metric, late(metric, trial)), trial.number))
+
+
+def level(metric: Metric, ranked: Sequence[Trial]) -> list[Trial]:
+    """Of trials ranked by validation, the first and those that a single run cannot tell from it: less than two standard
+    deviations of both curves' wobble behind."""
+    best = ranked[0]
+
+    def apart(trial: Trial) -> float:
+        return metric.gain(late(metric, best), late(metric, trial)) - 2 * math.hypot(wobble(metric, best), wobble(metric, trial))
+
+    return [trial for trial in ranked if trial is best or apart(trial) <= 0]
+
+
+def better(metric: Metric, value: float) -> tuple[bool, float]:
+    """A sort key that puts the best value first and what is not finite last."""
+    return (False, -metric.gain(value, 0.0)) if math.isfinite(value) else (True, 0.0)
 
 
 def peak(metric: Metric, trials: Sequence[Trial]) -> int:

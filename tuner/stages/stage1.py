@@ -14,8 +14,8 @@ from studies.errors import StageError
 from studies.plan import Plan, constant
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import better, candidate, cost, reason, show
-from tuner.stages.racing import hopeful
+from tuner.stages.evidence import candidate, cost, reason, show
+from tuner.stages.racing import Race, Rungs, race
 from tuner.stages.stage import Results, Search
 
 GRID = (1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001)
@@ -26,20 +26,6 @@ REFINEMENT = (5.0, 3.0, 0.7, 0.5, 0.3)
 
 WIDENINGS = 3
 """How many rates a grid may grow by on either side: from 1 that is up to 1000, where nothing trains."""
-
-DEPTH = 0.05
-"""A loss curve counts as deep if it has made all but this share of the deepest one's descent: the loss screens, validation
-decides. On recorded sweeps the deepest loss alone names the wrong rate one time in six."""
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Where the rates of a sweep have come to. trials: at their longest; finalists: those that were not dropped."""
-
-    trials: tuple[Trial, ...]
-    finalists: tuple[Trial, ...]
-    deep: tuple[Trial, ...]
-    winner: Trial
 
 
 @dataclass(frozen=True)
@@ -62,69 +48,39 @@ class Stage1(Search):
     def conclude(self, start: Plan, results: Results) -> Decision:
         rates = sorted(set(self.lrs), reverse=True)
         sweep = self._sweep(start, results, rates)
-        while new := self._beyond(rates, sweep.winner.plan.lr):
+        while new := self._beyond(rates, self._winner(sweep).plan.lr):
             rates = sorted({*rates, new}, reverse=True)
             sweep = self._sweep(start, results, rates)
         if self.refine:
-            rates = sorted({*rates, *(_round(sweep.winner.plan.lr * factor) for factor in REFINEMENT)}, reverse=True)
+            best = self._winner(sweep).plan.lr
+            rates = sorted({*rates, *(_round(best * factor) for factor in REFINEMENT)}, reverse=True)
             sweep = self._sweep(start, results, rates)
         return self._decision(start, results, sweep)
 
-    def _sweep(self, start: Plan, results: Results, rates: list[float]) -> Sweep:
-        """Follow the rates to one length, leave the hopeless behind, double the length; until those left have converged.
+    def _sweep(self, start: Plan, results: Results, rates: list[float]) -> Race:
+        """Follow the rates until those still in the race have converged. Bad rates show within percents of the budget."""
+        plans = [constant(start, lr, self.max_steps) for lr in rates]
+        if self.exhaustive:
+            trials = tuple(results.see(plans))
+            sweep = Race(trials, tuple(trial for trial in trials if not trial.broken))
+        else:
+            rungs = Rungs((1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0), self.eval_examples)
+            sweep = race(self.metric, results, plans, rungs, enough=lambda trials: all(map(self._converged, trials)))
+        if not sweep.finalists:
+            raise StageError(_nothing_trains(sweep.trials))
+        return sweep
 
-        Nothing is dropped for ever: when the leader diverges later on, those it had outrun are hopeful again.
-        """
-        length = self.max_steps if self.exhaustive else self._first_length(start)
-        trials = dict(zip(rates, results.see([constant(start, lr, length) for lr in rates])))
-        while True:
-            going = [t for t in trials.values() if not t.broken] if self.exhaustive else self._hopeful(start, trials.values())
-            if not going:
-                raise StageError(_nothing_trains(trials.values()))
-            if behind := [trial.plan.lr for trial in going if trial.last < length]:
-                trials |= zip(behind, results.see([constant(start, lr, length) for lr in behind]))
-            elif length < self.max_steps and not all(self._converged(start, trial) for trial in going):
-                length = min(2 * length, self.max_steps)
-            else:
-                deep = self._deep(going)
-                return Sweep(tuple(trials.values()), tuple(going), tuple(deep), self._pick(deep))
+    def _winner(self, sweep: Race) -> Trial:
+        """Of the curves that fell deep the one that validates best; of its equals the one that converged first."""
+        equals = rules.level(self.metric, rules.deep(self.metric, sweep.finalists))
+        return min(equals, key=lambda trial: (rules.convergence(self.metric, trial), -trial.plan.lr))
 
-    def _first_length(self, start: Plan) -> int:
-        """A sixteenth of the budget, and no less than four evaluations: bad rates show within percents of the budget."""
-        every = start.every(self.eval_examples)
-        return min(self.max_steps, max(4, math.ceil(self.max_steps / 16 / every)) * every)
-
-    def _hopeful(self, start: Plan, trials: Iterable[Trial]) -> list[Trial]:
-        return hopeful(self.metric, trials, self.max_steps * start.batch_size)
-
-    def _converged(self, start: Plan, trial: Trial) -> bool:
+    def _converged(self, trial: Trial) -> bool:
         """Its convergence and the margin behind it lie within what has been seen."""
-        return self._step_nums(start, trial) <= trial.last
+        return self._step_nums(trial) <= trial.last
 
-    def _step_nums(self, start: Plan, trial: Trial) -> int:
-        return rules.with_margin(rules.convergence(self.metric, trial), start.every(self.eval_examples))
-
-    def _deep(self, trials: list[Trial]) -> list[Trial]:
-        """Those whose training loss fell deep; the best validating first."""
-        falls = [rules.best_so_far(trial.curve("train_loss")) for trial in trials]
-        deepest = min(fall[-1][1] for fall in falls)
-        highest = max((fall[0][1] for fall in falls if math.isfinite(fall[0][1])), default=deepest)
-        deep = [t for t, fall in zip(trials, falls) if fall[-1][1] <= deepest + DEPTH * (highest - deepest)]
-        return sorted(deep, key=lambda trial: (*better(self.metric, rules.late(self.metric, trial)), -trial.plan.lr))
-
-    def _pick(self, deep: list[Trial]) -> Trial:
-        """The one that validates best; of those that differ from it by no more than a run's own wobble, the one that
-        converged first."""
-        return min(self._level(deep), key=lambda trial: (rules.convergence(self.metric, trial), -trial.plan.lr))
-
-    def _level(self, deep: list[Trial]) -> list[Trial]:
-        """Those that cannot be told from the best: within two standard deviations of the wobble of both curves."""
-        best = deep[0]
-        noise = {t.plan.lr: 2 * math.hypot(rules.wobble(self.metric, t), rules.wobble(self.metric, best)) for t in deep}
-        return [t for t in deep if self._behind(best, t) <= noise[t.plan.lr]]
-
-    def _behind(self, best: Trial, trial: Trial) -> float:
-        return self.metric.gain(rules.late(self.metric, best), rules.late(self.metric, trial))
+    def _step_nums(self, trial: Trial) -> int:
+        return rules.with_margin(rules.convergence(self.metric, trial), trial.plan.every(self.eval_examples))
 
     def _beyond(self, rates: list[float], best: float) -> float | None:
         """The next rate outside, if the best is the grid's first or last and the grid may still be widened."""
@@ -135,15 +91,12 @@ class Stage1(Search):
                 return _round(edge * ratio)
         return None
 
-    def _decision(self, start: Plan, results: Results, sweep: Sweep) -> Decision:
-        won, metric = sweep.winner, self.metric
-        step_nums = min(self._step_nums(start, won), self.max_steps)
+    def _decision(self, start: Plan, results: Results, sweep: Race) -> Decision:
+        metric, won, deep = self.metric, self._winner(sweep), rules.deep(self.metric, sweep.finalists)
+        step_nums = min(self._step_nums(won), self.max_steps)
         winner = results.of(constant(start, won.plan.lr, step_nums))
-        others = [trial for trial in sweep.deep if trial is not won] or [t for t in sweep.finalists if t is not won]
-        second = min(others, key=lambda trial: better(metric, rules.late(metric, trial)), default=None)
-        tie = second is not None and second in sweep.deep and len(self._level(list(sweep.deep))) > 1
-        converged = rules.convergence(metric, won)
-        longest = max(trial.last for trial in sweep.trials)
+        second = next((trial for trial in [*deep, *sweep.finalists] if trial is not won), None)
+        tie = won in deep and second in rules.level(metric, deep)
         ratio = update_ratio(won)
         return Decision(
             stage=self.name,
@@ -153,41 +106,40 @@ class Stage1(Search):
             value=rules.final(metric, winner),
             rule="the training loss that falls fast and deep screens, validation decides; of equals the one that converged first",
             runner_up=second.plan if second else None,
-            margin=self._behind(won, second) if second else None,
+            margin=metric.gain(rules.late(metric, won), rules.late(metric, second)) if second else None,
             tie=tie,
-            warnings=tuple(self._warnings(start, sweep)),
+            warnings=tuple(self._warnings(sweep, won)),
             words=(
-                f"{show(won.plan.lr)} is the learning rate: of {len(sweep.trials)} rates, {len(sweep.deep)} fell deep, and of"
-                f" {'those' if len(sweep.deep) > 1 else 'these'} it {'converged first among equals' if tie else 'validates best'}"
+                f"{show(won.plan.lr)} is the learning rate: of {len(sweep.trials)} rates {len(deep)} fell deep, and of these it"
+                f" {'converged first, with its equals in validation' if tie else 'validates best'}"
                 f" ({metric.name} {show(rules.late(metric, won))}).",
-                f"Its curve has converged at step {converged}; with the safety margin that makes {step_nums} steps.",
-                f"Its updates move the weights by {show(ratio)} of their norm a step; near 1e-3 is the rule of thumb.",
+                f"Its curve has converged at step {rules.convergence(metric, won)}; with the safety margin: {step_nums} steps.",
+                f"Its updates move the weights by {show(ratio)} of their norm a step (the rule of thumb is 0.001).",
             ),
-            evidence=self._evidence(sweep, won),
-            marks={"converged": converged, "step_nums": step_nums, "update_ratio": ratio},
-            cost=cost(results.seen.values(), sum(longest - trial.last for trial in sweep.trials)),
+            evidence=tuple(self._evidence(sweep, won, deep)),
+            marks={"converged": rules.convergence(metric, won), "step_nums": step_nums, "update_ratio": ratio},
+            cost=cost(results.seen.values(), sweep.steps_saved),
         )
 
-    def _evidence(self, sweep: Sweep, won: Trial) -> tuple[Candidate, ...]:
-        def outcome(trial: Trial) -> str:
-            if trial is won:
-                return "winner"
-            if trial not in sweep.finalists:
-                return f"dropped at step {trial.last}: it could not catch up by step {self.max_steps}"
-            return "fell as deep, no better in validation" if trial in sweep.deep else "its training loss did not fall as deep"
+    def _evidence(self, sweep: Race, won: Trial, deep: list[Trial]) -> Iterable[Candidate]:
+        for trial in sorted(sweep.trials, key=lambda t: (t is not won, rules.better(self.metric, rules.late(self.metric, t)))):
+            outcome = (
+                "winner"
+                if trial is won
+                else "fell as deep, no better in validation"
+                if trial in deep
+                else "its training loss did not fall as deep"
+                if trial in sweep.finalists
+                else f"left at step {trial.last}: at its pace it could not catch up by step {self.max_steps}"
+            )
+            yield candidate(self.metric, f"lr {show(trial.plan.lr)}", [trial], outcome, trial not in sweep.finalists)
 
-        ranked = sorted(sweep.trials, key=lambda trial: (trial is not won, better(self.metric, rules.late(self.metric, trial))))
-        return tuple(
-            candidate(self.metric, f"lr {show(trial.plan.lr)}", [trial], outcome(trial), trial not in sweep.finalists)
-            for trial in ranked
-        )
-
-    def _warnings(self, start: Plan, sweep: Sweep) -> Iterable[str]:
-        best, rates = sweep.winner.plan.lr, [trial.plan.lr for trial in sweep.trials]
-        if best in (max(rates), min(rates)):
-            yield f"the best rate, {show(best)}, lies at the edge of the grid even after widening it"
-        if not self._converged(start, sweep.winner):
-            yield f"not converged within {self.max_steps} steps (with the margin): allow more with --max-steps"
+    def _warnings(self, sweep: Race, won: Trial) -> Iterable[str]:
+        rates = [trial.plan.lr for trial in sweep.trials]
+        if won.plan.lr in (max(rates), min(rates)):
+            yield f"the best rate, {show(won.plan.lr)}, lies at the edge of the grid, even after widening it"
+        if not self._converged(won):
+            yield f"not converged within {self.max_steps} steps, the margin included: allow more with --max-steps"
         for trial in sweep.trials:
             if trial.broken:
                 yield f"lr {show(trial.plan.lr)} {reason(trial)}"

@@ -1,0 +1,206 @@
+"""Stage 2: which batch size and which momentum, jointly?
+
+The second stage of the text in method/004: both act on the noise of the gradient, so they are searched together, by grid or
+at random; loss curves screen, validation decides; then the number of steps is trimmed, or extended for a smaller batch.
+How the rate follows the batch is method/003 (Goyal et al. 2017, arXiv:1706.02677). Budgets are counted in examples.
+"""
+
+import math
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from studies.decision import Candidate, Decision
+from studies.errors import StageError
+from studies.plan import Plan, Segment
+from studies.schedule import Constant, Warmup
+from studies.trial import Metric, Trial
+from tuner.stages import rules
+from tuner.stages.evidence import Verdict, candidate, cost, reason, sample, show, verdict, with_seeds
+from tuner.stages.racing import Race, Rungs, race
+from tuner.stages.stage import Results, Search
+
+BATCH_SIZES = (16, 32, 64, 128, 256)
+MOMENTA = (0.0, 0.5, 0.9, 0.95)
+
+LEADERS = 3
+"""How many go on to be repeated with other seeds: the best and those that a single run cannot tell from it, at most so many."""
+
+GROWTH = 2.0
+"""A rate that grew more than this is warmed up to: method/003 sees the linear rule break early in training."""
+
+WARMUP = 0.1
+"""Share of the path that warming up takes; the paper's 5 epochs of 90 are half of it, for growths of 8 and more."""
+
+LONGEST = 2.0
+"""The number of steps may grow by so much when the winner has not converged."""
+
+Scaling = Literal["linear", "sqrt", "none"]
+
+
+@dataclass(frozen=True)
+class Stage2(Search):
+    """The search over batch size and momentum, around the cell in which stage 1 looked (which it gets for nothing).
+
+    search: "grid" takes all pairs, "random" draws `samples` pairs from the ranges that the lists span (log-uniform in the
+    batch size and in 1 - momentum). lr_scaling: how the rate follows the batch. repeats: seeds for each leader, the first
+    included. exhaustive: leave nobody behind.
+    """
+
+    metric: Metric
+    eval_examples: float
+    batch_sizes: tuple[int, ...] = BATCH_SIZES
+    momenta: tuple[float, ...] = MOMENTA
+    search: Literal["grid", "random"] = "grid"
+    samples: int = 12
+    lr_scaling: Scaling = "linear"
+    repeats: int = 3
+    exhaustive: bool = False
+    name: str = "stage2"
+
+    def conclude(self, start: Plan, results: Results) -> Decision:
+        search = self._search(start, results)
+        leaders = [self._seeds(results, trial.plan) for trial in self._leaders(search)]
+        won = verdict(self.metric, leaders, cheap=lambda trials: _price(start, trials[0].plan))
+        lasting = self._lengthened(results, leaders[won.place][0])
+        return self._decision(results, search, leaders, won, lasting)
+
+    def cells(self, start: Plan) -> list[tuple[int, float]]:
+        """The pairs that are tried: the start's own first."""
+        own = (start.batch_size, start.momentum)
+        if self.search == "grid":
+            pairs = [(batch, momentum) for batch in self.batch_sizes for momentum in self.momenta]
+        else:
+            draw = random.Random(start.seed)
+            pairs = [self._draw(draw) for _ in range(self.samples)]
+        return [own, *sorted({pair for pair in pairs if pair != own})]
+
+    def _draw(self, draw: random.Random) -> tuple[int, float]:
+        batch = math.exp(draw.uniform(math.log(min(self.batch_sizes)), math.log(max(self.batch_sizes))))
+        slip = math.exp(draw.uniform(math.log(1 - max(self.momenta)), math.log(1 - min(self.momenta))))
+        return max(1, round(batch)), round(1 - slip, 3)
+
+    def at(self, start: Plan, batch_size: int, momentum: float) -> Plan:
+        """The start with this cell's batch size and momentum: as many examples, the rate scaled, warmed up to if it grew."""
+        cell = start.but(segments=(), batch_size=batch_size, momentum=momentum)
+        if cell == start.upto(0):
+            return start
+        growth = (batch_size / start.batch_size) ** {"linear": 1.0, "sqrt": 0.5, "none": 0.0}[self.lr_scaling]
+        slip = (1 - momentum) / (1 - start.momentum) if self.lr_scaling != "none" and start.optimizer == "sgd" else 1.0
+        lr = float(f"{start.lr * growth * slip:.6g}")
+        every = cell.every(self.eval_examples)
+        steps = max(1, math.ceil(start.examples / batch_size / every)) * every
+        if growth <= GROWTH:
+            return cell.then(Segment(steps=steps, rate=Constant(lr=lr)))
+        warm = max(1, round(WARMUP * steps))
+        ramp = Segment(steps=warm, rate=Warmup(start=lr / growth, lr=lr, over=warm))
+        return cell.then(ramp).then(Segment(steps=max(1, steps - warm), rate=Constant(lr=lr)))
+
+    def _search(self, start: Plan, results: Results) -> Race:
+        plans = [self.at(start, *cell) for cell in self.cells(start)]
+        if self.exhaustive:
+            trials = tuple(results.see(plans))
+            search = Race(trials, tuple(trial for trial in trials if not trial.broken))
+        else:
+            search = race(self.metric, results, plans, Rungs((1 / 4, 1 / 2, 1.0), self.eval_examples))
+        if not search.finalists:
+            told = "; ".join(f"{_label(trial.plan)} {reason(trial)}" for trial in search.trials)
+            raise StageError(f"stage2: nothing trains ({told}); mend the task, or try --lr-scaling none")
+        return search
+
+    def _leaders(self, search: Race) -> list[Trial]:
+        ranked = rules.deep(self.metric, search.finalists)
+        return rules.level(self.metric, ranked)[:LEADERS] if self.repeats > 1 else ranked[:LEADERS]
+
+    def _seeds(self, results: Results, plan: Plan) -> list[Trial]:
+        return results.see(with_seeds(plan, self.repeats))
+
+    def _lengthened(self, results: Results, trial: Trial) -> Trial:
+        """The winner, followed on while it has not converged, up to the limit."""
+        every = trial.plan.every(self.eval_examples)
+        limit = math.floor(trial.plan.steps * LONGEST / every) * every
+        while self._step_nums(trial) > trial.plan.steps and trial.plan.steps < limit and not trial.broken:
+            [trial] = results.see([trial.plan.to(min(self._step_nums(trial), limit))])
+        return trial
+
+    def _step_nums(self, trial: Trial) -> int:
+        return rules.with_margin(rules.convergence(self.metric, trial), trial.plan.every(self.eval_examples))
+
+    def _decision(self, results: Results, search: Race, leaders: list[list[Trial]], won: Verdict, lasting: Trial) -> Decision:
+        metric, plan = self.metric, leaders[won.place][0].plan
+        step_nums = min(self._step_nums(lasting), lasting.plan.steps)
+        trials = self._seeds(results, plan.to(max(step_nums, _beyond_warmup(plan))))
+        winner, values = trials[0].plan, sample(metric, trials)
+        change = "is trimmed to" if winner.steps < plan.steps else "grows to" if winner.steps > plan.steps else "stays"
+        converged = rules.convergence(metric, lasting)
+        return Decision(
+            stage=self.name,
+            question="Which batch size and which momentum, jointly?",
+            metric=metric,
+            winner=winner,
+            value=values.mean,
+            interval=values.interval,
+            values=values.values,
+            rule=f"the training loss screens, validation over {self.repeats} shared seeds decides; of equals the fewest steps",
+            runner_up=None if won.second is None else leaders[won.second][0].plan,
+            margin=won.margin,
+            tie=won.tie,
+            warnings=tuple(self._warnings(search, winner, lasting)),
+            words=(
+                f"Batch size {winner.batch_size} with momentum {show(winner.momentum)} (rate {show(winner.lr)}): of"
+                f" {len(search.trials)} pairs {len(search.finalists)} went the whole way and {len(leaders)} were repeated with"
+                f" other seeds; {metric.name} {show(values.mean)}.",
+                _told(won),
+                f"The curve has converged at step {converged}: the number of steps {change} {winner.steps}.",
+            ),
+            evidence=tuple(self._evidence(search, leaders, won.place)),
+            marks={"converged": converged, "step_nums": winner.steps},
+            cost=cost(results.seen.values(), search.steps_saved),
+        )
+
+    def _evidence(self, search: Race, leaders: list[list[Trial]], place: int) -> Iterable[Candidate]:
+        repeated = {trials[0].number for trials in leaders}
+        order = [leaders[place], *(trials for trials in leaders if trials is not leaders[place])]
+        for trials in order:
+            outcome = "winner" if trials is leaders[place] else "repeated with other seeds, not better"
+            yield candidate(self.metric, _label(trials[0].plan), trials, outcome)
+        for trial in sorted(search.trials, key=lambda trial: rules.better(self.metric, rules.late(self.metric, trial))):
+            if trial.number not in repeated:
+                there = trial in search.finalists
+                outcome = "validates worse" if there else f"left at step {trial.last}: at its pace it could not catch up"
+                yield candidate(self.metric, _label(trial.plan), [trial], outcome, not there)
+
+    def _warnings(self, search: Race, winner: Plan, lasting: Trial) -> Iterable[str]:
+        batches = sorted({trial.plan.batch_size for trial in search.trials})
+        if len(batches) > 1 and winner.batch_size in (batches[0], batches[-1]):
+            yield f"the best batch size, {winner.batch_size}, lies at the edge of the grid"
+        if self._step_nums(lasting) > lasting.plan.steps:
+            yield f"not converged within {lasting.plan.steps} steps, the margin included"
+        for trial in search.trials:
+            if trial.broken:
+                yield f"{_label(trial.plan)} {reason(trial)}"
+
+
+def _label(plan: Plan) -> str:
+    return f"batch {plan.batch_size}, momentum {show(plan.momentum)}"
+
+
+def _price(start: Plan, plan: Plan) -> tuple[int, float]:
+    """What is cheaper at the same number of examples: fewer steps; then, what is known already."""
+    return (plan.steps, abs(plan.momentum - start.momentum))
+
+
+def _beyond_warmup(plan: Plan) -> int:
+    """A path is not trimmed into its warm-up."""
+    return sum(segment.steps for segment in plan.segments[:-1]) + 1
+
+
+def _told(won: Verdict) -> str:
+    if won.margin is None:
+        return "No other pair came near it."
+    if won.tie:
+        return (
+            f"The leaders differ by no more than seed noise ({show(abs(won.margin))}): a tie, so the one with the fewest steps."
+        )
+    return f"Its margin over the next, {show(won.margin)}, is larger than seed noise."

@@ -1,0 +1,225 @@
+"""Stage 3: does decaying the learning rate help, and how?
+
+The third stage of the text in method/004. First the lazy schedule of fastText: linearly to zero from the first step. If it
+gives no more than noise the terrain is flat, and that is the answer. If it helps, the classic decay is tuned: where it
+starts (a little before the validation's peak), by what factor, how often. All of it forks from one trunk, the constant rate.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from studies.decision import Candidate, Decision
+from studies.errors import StageError
+from studies.plan import Plan, Segment
+from studies.schedule import Cosine, Exponential, Linear, Schedule, Sqrt
+from studies.trial import Metric, Trial
+from tuner.stages import rules
+from tuner.stages.evidence import Verdict, candidate, cost, reason, sample, show, verdict, with_seeds
+from tuner.stages.stage import Results, Search
+
+BEFORE = 0.9
+"""Where decay starts: the text takes 2,700 where validation was best at 3,000."""
+
+FACTORS = (0.5, 0.1)
+
+MOVED = 0.25
+"""A peak that moves back by more than this share of the path has "moved back far" (the text): decay later, too."""
+
+LEADERS = 3
+
+
+@dataclass(frozen=True)
+class Tail:
+    """A way to decay. rate: the schedule over so many steps. classic: the text's, in drops by a factor."""
+
+    rate: Callable[[int], Schedule]
+    classic: bool = False
+
+
+@dataclass(frozen=True)
+class Stage3(Search):
+    """The learning-rate decay.
+
+    starts: steps at which the classic decay begins; () for shortly before the peak. factors: of the exponential decay.
+    intervals: steps between its drops; () for a quarter and an eighth of the tail. lazy_interval: steps between the
+    recomputations of linear, cosine and square-root rates. repeats: seeds for each leader.
+    """
+
+    metric: Metric
+    eval_examples: float
+    starts: tuple[int, ...] = ()
+    factors: tuple[float, ...] = FACTORS
+    intervals: tuple[int, ...] = ()
+    lazy_interval: int = 100
+    repeats: int = 3
+    name: str = "stage3"
+
+    def conclude(self, start: Plan, results: Results) -> Decision:
+        control = results.see(with_seeds(start, self.repeats))
+        lazy = results.see(with_seeds(self._lazy(start), self.repeats))
+        if any(trial.broken for trial in control):
+            broken = next(trial for trial in control if trial.broken)
+            raise StageError(f"stage3: the constant rate itself {reason(broken)}; sweep lower rates in stage 1")
+        helps = verdict(self.metric, [control, lazy], cheap=lambda trials: trials is lazy)
+        if helps.place == 0:
+            return self._flat(results, control, lazy, helps)
+        peak = rules.peak(self.metric, control)
+        tails = self._tails(start, results, peak)
+        leaders = [lazy, *(results.see(with_seeds(trial.plan, self.repeats)) for trial in self._leaders(tails, lazy))]
+        return self._decision(results, control, leaders, tails, peak)
+
+    def _lazy(self, start: Plan) -> Plan:
+        """Linearly to zero from the first step (after a warm-up, if the start has one)."""
+        warm = sum(segment.steps for segment in start.segments[:-1])
+        steps = start.steps - warm
+        interval = min(self.lazy_interval, max(1, steps // 10))
+        return start.upto(warm).then(Segment(steps=steps, rate=Linear(lr=start.lr, over=steps, interval=interval)))
+
+    def _tails(self, start: Plan, results: Results, peak: int) -> list[Trial]:
+        """The candidates at their ends, one seed each; with later starts if the best one's peak moved back far."""
+        candidates = self.candidates(start, peak)
+        trials = results.see([plan for plan, _ in candidates])
+        alive = [trial for trial in trials if not trial.broken]
+        if not alive or self.starts:
+            return trials
+        best = min(alive, key=lambda trial: (rules.better(self.metric, rules.final(self.metric, trial)), trial.number))
+        if rules.peak(self.metric, [best]) - peak <= MOVED * start.steps:
+            return trials
+        tail = candidates[trials.index(best)][1]
+        later = [self._fork(start, begin, tail) for begin in self._rounded(start, peak, (peak + start.steps) // 2)]
+        known = {trial.plan for trial in trials}
+        return trials + results.see([plan for plan in dict.fromkeys(later) if plan not in known])
+
+    def candidates(self, start: Plan, peak: int) -> list[tuple[Plan, Tail]]:
+        """The decays that are tried, and how each goes. Those that begin before the old peak must have come down to half
+        the rate when they get there (the text's one rule)."""
+        begins = self._begins(start, peak)
+        tails = [(self._fork(start, begin, tail), tail) for begin in begins for tail in self._shapes(start, begin)]
+        return [(plan, tail) for plan, tail in tails if not tail.classic or self._halved(start, plan, peak)]
+
+    def _halved(self, start: Plan, plan: Plan, peak: int) -> bool:
+        return not _begin(plan) < peak < plan.steps or plan.at(peak) <= start.lr / 2
+
+    def _begins(self, start: Plan, peak: int) -> list[int]:
+        if self.starts:
+            return sorted({begin for begin in self.starts if begin < start.steps})
+        return self._rounded(start, int(BEFORE * peak))
+
+    def _rounded(self, start: Plan, *begins: int) -> list[int]:
+        """Down to whole evaluation intervals, where the trunk has its checkpoints; within the last segment of the start."""
+        every = start.every(self.eval_examples)
+        warm = sum(segment.steps for segment in start.segments[:-1])
+        rounded = {max(warm + 1 if warm else every, begin // every * every) for begin in begins}
+        return sorted(begin for begin in rounded if begin < start.steps)
+
+    def _shapes(self, start: Plan, begin: int) -> list[Tail]:
+        lr, steps = start.lr, start.steps - begin
+        interval = min(self.lazy_interval, max(1, steps // 10))
+        drops = self.intervals or tuple(sorted({max(1, steps // 8), max(1, steps // 4)}))
+        return [
+            *(
+                Tail(lambda over, factor=factor, drop=drop: Exponential(lr=lr, factor=factor, interval=drop), classic=True)
+                for factor in self.factors
+                for drop in drops
+            ),
+            Tail(lambda over: Linear(lr=lr, over=over, interval=interval)),
+            Tail(lambda over: Cosine(lr=lr, over=over, interval=interval)),
+            Tail(lambda over: Sqrt(lr=lr, over=over, interval=interval)),
+        ]
+
+    def _fork(self, start: Plan, begin: int, tail: Tail) -> Plan:
+        steps = start.steps - begin
+        return start.upto(begin).then(Segment(steps=steps, rate=tail.rate(steps)))
+
+    def _leaders(self, tails: list[Trial], lazy: list[Trial]) -> list[Trial]:
+        """The best at the end. (Who leads before the decay wins it less than half of the time: nothing is dropped earlier.)"""
+        alive = [trial for trial in tails if not trial.broken and trial.plan != lazy[0].plan]
+        return sorted(alive, key=lambda t: (rules.better(self.metric, rules.final(self.metric, t)), t.number))[: LEADERS - 1]
+
+    def _flat(self, results: Results, control: list[Trial], lazy: list[Trial], helps: Verdict) -> Decision:
+        """It does not help: the constant rate stays."""
+        metric, values = self.metric, sample(self.metric, control)
+        told = "no more than seed noise" if helps.tie else "which is worse"
+        return Decision(
+            stage=self.name,
+            question="Does decaying the learning rate help, and how?",
+            metric=metric,
+            winner=control[0].plan,
+            value=values.mean,
+            interval=values.interval,
+            values=values.values,
+            rule="the lazy linear decay against the constant rate, over shared seeds: without a gain beyond noise, no decay",
+            runner_up=lazy[0].plan,
+            margin=helps.margin,
+            tie=helps.tie,
+            warnings=tuple(_broken(lazy)),
+            words=(
+                f"Insensitive: the lazy linear decay takes {metric.name} from {show(values.mean)} to"
+                f" {show(sample(metric, lazy).mean)}, {told}; the terrain is flat, and the rate stays constant.",
+            ),
+            evidence=(
+                candidate(metric, "constant", control, "winner"),
+                candidate(metric, "linear from the first step", lazy, "no gain"),
+            ),
+            marks={"lazy_gain": -(helps.margin or 0.0)},
+            cost=cost(results.seen.values()),
+        )
+
+    def _decision(
+        self, results: Results, control: list[Trial], leaders: list[list[Trial]], tails: list[Trial], peak: int
+    ) -> Decision:
+        """leaders: the lazy schedule first."""
+        metric = self.metric
+        best = verdict(metric, leaders, cheap=lambda trials: (trials is not leaders[0], -_begin(trials[0].plan)))
+        won, values = leaders[best.place][0].plan, sample(metric, leaders[best.place])
+        before = sample(metric, control)
+        spent = cost(results.seen.values())
+        return Decision(
+            stage=self.name,
+            question="Does decaying the learning rate help, and how?",
+            metric=metric,
+            winner=won,
+            value=values.mean,
+            interval=values.interval,
+            values=values.values,
+            rule=f"finished decays only, over {self.repeats} shared seeds; of equals the lazy one",
+            runner_up=None if best.second is None else leaders[best.second][0].plan,
+            margin=best.margin,
+            tie=best.tie,
+            warnings=tuple(_broken([trial for trials in [*leaders, tails] for trial in trials])),
+            words=(
+                f"Decay helps: {metric.name} {show(before.mean)} at the constant rate, {show(values.mean)} with {_label(won)}.",
+                f"Validation at the constant rate was best at step {peak}; {len(tails)} decays were tried besides the lazy one."
+                + (" The leaders differ by no more than seed noise: a tie, so the simpler." if best.tie else ""),
+                f"Every decay forks from one trunk: {spent.steps_trained} steps were trained, {spent.steps_shared} were there.",
+            ),
+            evidence=tuple(self._evidence(control, leaders, best.place, tails)),
+            marks={"peak": peak, "start": _begin(won), "lazy_gain": metric.gain(sample(metric, leaders[0]).mean, before.mean)},
+            cost=spent,
+        )
+
+    def _evidence(self, control: list[Trial], leaders: list[list[Trial]], place: int, tails: list[Trial]) -> Iterable[Candidate]:
+        repeated = {trials[0].number for trials in leaders}
+        yield candidate(self.metric, _label(leaders[place][0].plan), leaders[place], "winner")
+        for trials in leaders:
+            if trials is not leaders[place]:
+                yield candidate(self.metric, _label(trials[0].plan), trials, "repeated with other seeds, not better")
+        for trial in sorted(tails, key=lambda trial: rules.better(self.metric, rules.final(self.metric, trial))):
+            if trial.number not in repeated:
+                yield candidate(self.metric, _label(trial.plan), [trial], "worse at its end")
+        yield candidate(self.metric, "constant", control, "the control")
+
+
+def _begin(plan: Plan) -> int:
+    """The step at which the last segment begins."""
+    return sum(segment.steps for segment in plan.segments[:-1])
+
+
+def _label(plan: Plan) -> str:
+    rate, begin = plan.segments[-1].rate, _begin(plan)
+    how = f"x {rate.factor:g} every {rate.interval}" if isinstance(rate, Exponential) else rate.shape
+    return f"{how} from {'the first step' if begin == 0 else f'step {begin}'}"
+
+
+def _broken(trials: Iterable[Trial]) -> Iterable[str]:
+    return {trial.number: f"{_label(trial.plan)} {reason(trial)}" for trial in trials if trial.broken}.values()
