@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class Value(BaseModel):
@@ -19,3 +19,12 @@ Natural = Annotated[int, Field(strict=True, ge=0)]
 Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 NonNegative = Annotated[float, Field(strict=True, ge=0)]
+
+
+def problem(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line: the key, what was expected, what came."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    expected = first["msg"][0].lower() + first["msg"][1:]
+    came = "" if first["type"] in ("missing", "extra_forbidden") else f"; got {str(first['input'])[:80]!r}"
+    return f"{key}: {expected}{came}" if key else f"{expected}{came}"

@@ -1,0 +1,206 @@
+"""How does a tuning run go? The stages in order, each resting on the last one's answer, and everything written down."""
+
+import logging
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+from reports.export import write_export
+from reports.page import write_report
+from reports.progress import ProgressView
+from reports.stages import StageResults
+from reports.tensorboard import TensorboardLog
+from studies.decision import Decision
+from studies.errors import InputError, Interrupted, StageError, TaskError
+from studies.ledger import Driver, Store
+from studies.plan import Plan
+from studies.study import Study
+from studies.trial import Progress, State, Trial
+from studies.workspace import Workspace
+from trainables.task import load_task
+from trainables.trainable import Workload
+from tuner.runners import make_runner, prepare
+from tuner.runners.job import Job
+from tuner.runners.runner import Runner
+from tuner.settings import Settings
+from tuner.stages.stage import run_stage
+
+log = logging.getLogger("tuner")
+
+QUESTIONS = {
+    "stage1": "Which learning rate, and how many steps?",
+    "stage2": "Which batch size and which momentum, jointly?",
+    "stage3": "Does decaying the learning rate help, and how?",
+}
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A study under the eyes of the person at the terminal and of TensorBoard. See studies.study.Study."""
+
+    study: Study
+    stage: str
+    view: ProgressView
+    tensorboard: TensorboardLog
+
+    def plan(self, plans: Sequence[Plan]) -> None:
+        self.study.plan(plans)
+        self.view.planned(plans)
+
+    def record(self, progress: Progress) -> None:
+        self.study.record(progress)
+        self.view.record(progress)
+        self.tensorboard.record(self.stage, progress.plan, progress.points)
+        if progress.ended is State.FAILED:
+            log.warning("%s: a trial failed, the study goes on\n%s", self.stage, progress.error)
+
+    def trials(self) -> Sequence[Trial]:
+        return self.study.trials()
+
+    def decide(self, decision: Decision) -> None:
+        self.study.decide(decision)
+        self.view.decided(decision)
+
+
+def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressView) -> float:
+    """Run the stages that the settings name, from where the study stands; write report and export. Seconds it took.
+
+    Raises: TuneError of every kind; what was reported before it is kept, and the same call goes on from there.
+    """
+    began = time.monotonic()
+    prepare(settings.runner, settings.address, settings.workers, settings.threads)
+    workload = load_task(settings.task, settings.data)
+    settings = settings.resolve(workload)
+    with store.drive(workspace.study, settings.model_dump(mode="json")) as driver, view:
+        start = _start(settings, store, workspace)
+        with _runner(settings, workload, workspace) as runner:
+            _run_stages(settings, workload, start, driver, runner, workspace, view)
+        driver.done()
+    report(store, workspace)
+    export(store, workspace, workspace.export)
+    return time.monotonic() - began
+
+
+def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
+    """The plan that the first of the stages to be run starts from.
+
+    Raises: InputError if it rests on a stage that has not been decided.
+    """
+    first = settings.stages[0]
+    if first == "stage1":
+        return settings.start
+    before = f"stage{int(first[-1]) - 1}"
+    decided = {decision.stage: decision for decision in store.decisions(workspace.study)}
+    if before not in decided:
+        raise InputError(f"{first}: it starts from the decision of {before}, which study {workspace.study!r} lacks: tune {before} first")
+    return decided[before].winner
+
+
+def _run_stages(
+    settings: Settings, workload: Workload, plan: Plan, driver: Driver, runner: Runner, workspace: Workspace, view: ProgressView
+) -> None:
+    tensorboard = TensorboardLog(workspace.tensorboard)
+    for name in settings.stages:
+        stage = settings.stage(name, workload)
+        view.stage(name, QUESTIONS[name])
+        study = Watched(driver.stage(name, settings.target(workload)), name, view, tensorboard)
+        try:
+            decision = run_stage(stage, plan, study, runner)
+        except StageError as error:
+            raise _blamed(error, study.trials()) from None
+        plan = decision.winner
+
+
+def _blamed(error: StageError, trials: Sequence[Trial]) -> StageError | TaskError:
+    """A stage in which every trial failed by an exception has a broken task, not a wrong search."""
+    if trials and all(trial.state is State.FAILED for trial in trials):
+        last = trials[-1].error.strip()
+        return TaskError(f"every trial failed: {last.splitlines()[-1] if last else error}", last)
+    return error
+
+
+@contextmanager
+def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Iterator[Runner]:
+    """A runner for the time of a run; the first SIGINT or SIGTERM lets it finish its steps and save, the second ends at once."""
+    job = Job(
+        task=settings.task,
+        data=settings.data,
+        checkpoints=workspace.checkpoints,
+        fingerprint=workload.fingerprint,
+        eval_examples=settings.eval_examples,
+        device=settings.device,
+        threads=settings.threads,
+    )
+    options = {"address": settings.address, "workers": settings.workers, "gpus_per_trial": settings.gpus_per_trial}
+    runner = make_runner(settings.runner, job, **options)
+    asked = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        log.warning("interrupted: finishing the steps under way and saving; once more to end at once")
+        runner.stop()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield runner
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        runner.close()
+
+
+def results(store: Store, study: str, points: int | None = None) -> list[StageResults]:
+    """What is known of a study, stage by stage; curves thinned to about so many points."""
+    decisions = {decision.stage: decision for decision in store.decisions(study)}
+    return [
+        StageResults(name, store.metric(study, name), store.trials(study, name, points), decisions.get(name))
+        for name in store.stages(study)
+    ]
+
+
+def report(store: Store, workspace: Workspace) -> Path:
+    """Write the study's report; its page."""
+    return write_report(workspace.report, store.record(workspace.study), results(store, workspace.study, points=400))
+
+
+def export(store: Store, workspace: Workspace, path: Path) -> Path:
+    """Write the last winner down as a configuration.
+
+    Raises: InputError if nothing has been decided yet.
+    """
+    decisions = store.decisions(workspace.study)
+    if not decisions:
+        raise InputError(f"export: study {workspace.study!r} has no decision yet; go on with: tune resume {workspace.study}")
+    settings = store.record(workspace.study).settings
+    last = decisions[-1]
+    return write_export(
+        path,
+        last.winner,
+        study=workspace.study,
+        task=settings["task"],
+        data=settings.get("data"),
+        decision=last,
+        origins=origins(decisions),
+        versions={name: version(name) for name in ("torch", "optuna", "ray", "staged-tuner")},
+    )
+
+
+def origins(decisions: Sequence[Decision]) -> dict[str, str]:
+    """Where each of the last winner's values was decided: the last stage that changed it."""
+    where: dict[str, str] = {}
+    before: dict[str, object] = {}
+    for decision in decisions:
+        now = decision.winner.describe()
+        where |= {name: decision.stage for name, value in now.items() if before.get(name) != value and name not in ("seed", "optimizer")}
+        before = now
+    return where

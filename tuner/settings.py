@@ -1,0 +1,164 @@
+"""What can a person set, and what holds where they set nothing?"""
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from studies.errors import InputError
+from studies.plan import Plan
+from studies.trial import Metric
+from studies.value import Count, Natural, Positive, Value, problem
+from trainables.trainable import Workload
+from tuner.stages import stage1, stage2, stage3
+from tuner.stages.stage import Stage
+
+EVALUATIONS = 40
+"""Evaluations on the longest path of stage 1: enough to see where a curve bends."""
+
+EVALUATION_SHARE = 0.05
+"""Evaluating may cost this share of the training. A forward pass is about a third of a training step."""
+
+EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 1_000, 50_000
+"""Of the longest path of stage 1, where --max-steps is not given."""
+
+Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Momentum = Annotated[float, Field(strict=True, ge=0, lt=1)]
+
+
+class Settings(Value):
+    """One tuning run: recorded with its study, so that resuming needs no option.
+
+    Counts of steps are optimizer updates, of examples training examples. None: derived from the task (see `resolve`).
+    """
+
+    task: str = "digits"
+    data: str | None = None
+    stages: Annotated[tuple[Literal["stage1", "stage2", "stage3"], ...], Field(min_length=1)] = ("stage1", "stage2", "stage3")
+    workdir: str = "tune-runs"
+
+    runner: str = "ray"
+    address: str | None = None
+    workers: Count | None = None
+    gpus_per_trial: Positive | None = None
+    threads: Count = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    seed: Natural = 0
+    repeats: Count = 3
+    metric: str | None = None
+    mode: Literal["min", "max"] | None = None
+    optimizer: str | None = None
+    batch_size: Count | None = None
+    momentum: Momentum | None = None
+    eval_examples: Count | None = None
+    exhaustive: bool = False
+
+    lrs: Annotated[tuple[Positive, ...], Field(min_length=1)] = stage1.GRID
+    max_steps: Count | None = None
+    refine: bool = False
+
+    batch_sizes: tuple[Count, ...] | None = None
+    momenta: tuple[Momentum, ...] | None = None
+    search: Literal["grid", "random"] = "grid"
+    trials: Count = 12
+    lr_scaling: Literal["linear", "sqrt", "none"] = "linear"
+
+    starts: tuple[Count, ...] = ()
+    factors: Annotated[tuple[Share, ...], Field(min_length=1)] = stage3.FACTORS
+    intervals: tuple[Count, ...] = ()
+    lazy_interval: Count = 100
+
+    @field_validator("lrs", "batch_sizes", "momenta", "starts", "factors", "intervals")
+    @classmethod
+    def _distinct(cls, values: tuple | None) -> tuple | None:
+        return values if values is None else tuple(dict.fromkeys(values))
+
+    @model_validator(mode="after")
+    def _paired(self) -> "Settings":
+        if self.mode and not self.metric:
+            raise ValueError("mode: expected --metric beside it")
+        return self
+
+    @classmethod
+    def of(cls, recorded: dict[str, Any], given: dict[str, Any]) -> "Settings":
+        """The recorded settings, with what was given on the command line in their place.
+
+        Raises: InputError naming the option, what was expected and what came.
+        """
+        try:
+            return cls(**{**recorded, **given})
+        except ValidationError as error:
+            key, _, rest = problem(error).partition(":")
+            raise InputError(f"--{key.partition('.')[0].replace('_', '-')}:{rest}") from None
+
+    def resolve(self, workload: Workload) -> "Settings":
+        """Fill in what follows from the task: lengths from its size, choices from what a recorded table holds."""
+        holds = getattr(workload, "holds", {})
+        batch_size = self.batch_size or _nearest(64, holds.get("batch_size"))
+        epoch = workload.train_examples or 1_000 * batch_size
+        steps = min(MOST_STEPS, max(FEWEST_STEPS, math.ceil(EPOCHS * epoch / batch_size)))
+        max_steps = self.max_steps or getattr(workload, "max_steps", None) or steps
+        often = max(max_steps * batch_size / EVALUATIONS, workload.valid_examples / 3 / EVALUATION_SHARE)
+        eval_examples = self.eval_examples or max(1, min(round(often), max_steps * batch_size // 8))
+        every = max(1, round(eval_examples / batch_size))
+        return self.model_copy(
+            update={
+                "batch_size": batch_size,
+                "optimizer": self.optimizer or _first("sgd", holds.get("optimizer")),
+                "momentum": _nearest(0.9, holds.get("momentum")) if self.momentum is None else self.momentum,
+                "max_steps": max(1, max_steps // every) * every,
+                "eval_examples": eval_examples,
+                "seed": _first(self.seed, holds.get("seed")),
+            }
+        )
+
+    @property
+    def start(self) -> Plan:
+        """Where stage 1 starts from; of resolved settings."""
+        return Plan(batch_size=self.batch_size, momentum=self.momentum, optimizer=self.optimizer, seed=self.seed)
+
+    def target(self, workload: Workload) -> Metric:
+        """What decides: --metric, whose direction is --mode or follows from its name; else what the task says."""
+        if self.metric is None:
+            return workload.target
+        if self.metric == workload.target.name and self.mode is None:
+            return workload.target
+        falls = any(word in self.metric for word in ("loss", "error", "perplexity"))
+        return Metric(name=self.metric, mode=self.mode or ("min" if falls else "max"))
+
+    def stage(self, name: str, workload: Workload) -> Stage:
+        """A stage as these (resolved) settings want it."""
+        metric, holds = self.target(workload), getattr(workload, "holds", {})
+        if name == "stage1":
+            return stage1.Stage1(metric, self.eval_examples, self.max_steps, self.lrs, self.refine, self.exhaustive)
+        if name == "stage2":
+            own = (self.momentum,) if self.optimizer != "sgd" else stage2.MOMENTA
+            return stage2.Stage2(
+                metric,
+                self.eval_examples,
+                batch_sizes=self.batch_sizes or tuple(holds.get("batch_size", stage2.BATCH_SIZES)),
+                momenta=self.momenta or tuple(holds.get("momentum", own)),
+                search=self.search,
+                samples=self.trials,
+                lr_scaling=self.lr_scaling,
+                repeats=self.repeats,
+                exhaustive=self.exhaustive,
+            )
+        return stage3.Stage3(
+            metric,
+            self.eval_examples,
+            starts=self.starts,
+            factors=self.factors,
+            intervals=self.intervals,
+            lazy_interval=self.lazy_interval,
+            repeats=self.repeats,
+        )
+
+
+def _nearest(value: float, choices: Any) -> Any:
+    return min(choices, key=lambda choice: abs(choice - value)) if choices else value
+
+
+def _first(value: Any, choices: Any) -> Any:
+    return value if not choices or value in choices else choices[0]
