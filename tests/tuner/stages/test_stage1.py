@@ -1,0 +1,108 @@
+"""Stage 1 on hand-drawn sweeps: the pick, the number of steps, the edges, and what is spent."""
+
+import math
+
+import pytest
+
+from studies.errors import StageError
+from studies.plan import Plan
+from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil, falling
+from tuner.stages.stage import run_stage
+from tuner.stages.stage1 import Stage1
+
+START = Plan(batch_size=10)
+EVERY = 100  # steps
+STAGE = Stage1(ACCURACY, eval_examples=EVERY * START.batch_size, max_steps=6_400)
+
+
+def textbook(plan, step):
+    """1 diverges, 0.1 is fast and shallow, 0.01 fast and deep, the others too slow."""
+    lr = plan.lr
+    if lr >= 1:
+        return (math.nan if step >= 200 else 5.0), 0.1
+    if lr >= 0.1:
+        return falling(0.01, 1.2, 0.6)(step)
+    return falling(0.2 * lr, 0.01, 0.95)(step)
+
+
+def conclude(stage, draw, backwards=False):
+    study, runner = Notebook(), Pencil(draw, EVERY * START.batch_size, backwards)
+    return run_stage(stage, START, study, runner), study, runner
+
+
+def test_the_curve_that_falls_fast_and_deep_wins():
+    decision, _, _ = conclude(STAGE, textbook)
+    assert decision.winner.lr == 0.01
+    assert {c.label: c.state for c in decision.evidence}["lr 1"] == "diverged"
+    assert any("lr 1 diverged" in warning for warning in decision.warnings)
+
+
+def test_the_number_of_steps_is_where_it_has_converged_and_half_as_much_again():
+    decision, _, _ = conclude(STAGE, textbook)
+    settled = math.log(1 / 0.02) / (0.2 * 0.01)  # all but 2 % of the descent
+    assert decision.marks["converged"] == pytest.approx(settled, abs=2 * EVERY)
+    assert decision.winner.steps == pytest.approx(1.5 * settled, abs=3 * EVERY)
+    assert decision.winner.steps % EVERY == 0
+
+
+def test_a_curve_that_has_not_converged_is_followed_to_the_limit_and_says_so():
+    decision, _, _ = conclude(STAGE, lambda plan, step: falling(0.02 * plan.lr, 0.01, 0.95)(step) if plan.lr < 0.1 else (9.0, 0.1))
+    assert decision.winner.steps == 6_400
+    assert any("not converged within 6400 steps" in warning for warning in decision.warnings)
+
+
+def test_a_best_rate_at_the_edge_widens_the_grid():
+    decision, study, _ = conclude(Stage1(ACCURACY, EVERY * 10, 6_400, lrs=(1.0, 0.1)), textbook)
+    assert decision.winner.lr == 0.01
+    assert {row.plan.lr for row in study.rows} == {1.0, 0.1, 0.01, 0.001}
+
+
+def test_widening_ends_and_the_edge_is_named():
+    decision, study, _ = conclude(Stage1(ACCURACY, EVERY * 10, 6_400, lrs=(1e-3, 1e-4)), lambda plan, step: falling(plan.lr, 0.01, 0.9)(step))
+    assert max(row.plan.lr for row in study.rows) == 1.0
+    assert any("edge of the grid" in warning for warning in decision.warnings)
+
+
+def test_refining_inserts_the_texts_points_around_the_best():
+    decision, study, _ = conclude(Stage1(ACCURACY, EVERY * 10, 6_400, refine=True), textbook)
+    assert {0.05, 0.03, 0.007, 0.005, 0.003} <= {row.plan.lr for row in study.rows}
+    assert decision.winner.lr == 0.05
+
+
+def test_the_leader_that_diverges_late_brings_back_those_it_had_outrun():
+    def late(plan, step):
+        if plan.lr >= 0.1:
+            loss, accuracy = falling(0.001, 0.0, 0.99)(step)
+            return (math.nan if step > 3_000 else loss), accuracy
+        return falling(0.05 * plan.lr, 0.01, 0.9)(step)
+
+    decision, _, _ = conclude(STAGE, late)
+    assert decision.winner.lr == 0.01
+
+
+def test_racing_finds_what_the_exhaustive_sweep_finds_for_less():
+    raced, _, _ = conclude(STAGE, textbook)
+    whole, _, _ = conclude(Stage1(ACCURACY, EVERY * 10, 6_400, exhaustive=True), textbook)
+    assert raced.winner.lr == whole.winner.lr
+    assert raced.winner.steps == pytest.approx(whole.winner.steps, rel=0.1)
+    assert raced.cost.steps_trained < whole.cost.steps_trained / 2
+    assert raced.cost.steps_saved > 0 == whole.cost.steps_saved
+
+
+def test_the_order_of_arrival_changes_nothing():
+    forwards, _, asked = conclude(STAGE, textbook)
+    backwards, _, asked_too = conclude(STAGE, textbook, backwards=True)
+    assert forwards == backwards
+    assert asked.asked == asked_too.asked
+
+
+def test_to_resume_is_to_ask_again():
+    decision, study, _ = conclude(STAGE, textbook)
+    for kept in range(len(study.rows)):
+        again, runner = Notebook(rows=study.rows[:kept]), Pencil(textbook, EVERY * 10)
+        assert run_stage(STAGE, START, again, runner).winner == decision.winner
+
+
+def test_when_nothing_trains_it_says_so_and_what_to_do():
+    with pytest.raises(StageError, match=r"no rate trains \(lr 1e-05 diverged: train loss is nan at step 100; .*--lrs"):
+        conclude(STAGE, lambda plan, step: (math.nan, 0.1))
