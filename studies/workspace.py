@@ -19,6 +19,13 @@ def check_study_name(name: str) -> str:
     return name
 
 
+def default_study_name(task: str) -> str:
+    """The name that a study of this task gets: Flowers for file.py:Flowers, the file's stem for a replay."""
+    _, _, name = task.rpartition(":")
+    name = Path(name).stem if task.startswith("replay:") else name
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name).strip("._-")[:80] or "study"
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The folder of one study: WORKDIR/STUDY/."""

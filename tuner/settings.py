@@ -36,6 +36,7 @@ class Settings(Value):
     data: str | None = None
     stages: Annotated[tuple[Literal["stage1", "stage2", "stage3"], ...], Field(min_length=1)] = ("stage1", "stage2", "stage3")
     workdir: str = "tune-runs"
+    cwd: str = "."
 
     runner: str = "ray"
     address: str | None = None

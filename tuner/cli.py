@@ -1,0 +1,372 @@
+"""The command line: what can a person ask for?
+
+Heavy libraries are imported inside the commands, so that `tune --help` answers at once.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from studies.errors import InputError, TaskError, TuneError
+from studies.workspace import Workspace, check_study_name, default_storage, default_study_name
+
+app = typer.Typer(
+    name="tune",
+    help="Tune a PyTorch training the way a patient expert would: learning rate, batch size and momentum, decay.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def numbers(kind: Callable[[str], Any]) -> Callable[[str], tuple]:
+    """A parser of `1,0.1,0.01`."""
+
+    def parse(text: str) -> tuple:
+        if isinstance(text, tuple):
+            return text
+        try:
+            return tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            raise typer.BadParameter(f"expected {kind.__name__}s separated by commas; got {text!r}") from None
+
+    return parse
+
+
+def _option(kind: Any, help: str, *names: str, **more: Any) -> Any:
+    return Annotated[Optional[kind], typer.Option(*names, help=help, show_default=False, **more)]  # noqa: UP045
+
+
+def _list(kind: Callable[[str], Any], help: str, *names: str) -> Any:
+    return _option(tuple, help, *names, parser=numbers(kind), metavar=f"{kind.__name__.upper()},...")
+
+
+WHERE = {
+    "study": _option(str, "Name of the study; the task's name if not given."),
+    "storage": _option(str, "Database URL (SQLite, PostgreSQL, MySQL); sqlite:///WORKDIR/studies.db if not given."),
+    "workdir": _option(Path, "Folder of logs, checkpoints and reports; tune-runs if not given."),
+}
+JSON = {"json": Annotated[bool, typer.Option("--json", help="End stdout with one line of JSON.")]}
+COMMON = {
+    "task": _option(str, "digits, cifar10, file.py:Name, module:Name or replay:FILE; digits if not given."),
+    "data": _option(str, "Folder or zip of the task's data, for tasks that take one."),
+    **WHERE,
+    "runner": _option(str, "ray (default) or serial."),
+    "address": _option(str, "Join the Ray cluster at this address."),
+    "workers": _option(int, "Trials at a time; as many as cores (or fit the GPUs) if not given."),
+    "gpus_per_trial": _option(float, "Share of a GPU for each trial; measured if not given."),
+    "threads": _option(int, "CPU threads per trial; 1 if not given."),
+    "device": _option(str, "auto (default), cpu or cuda."),
+    "seed": _option(int, "First seed; 0 if not given."),
+    "repeats": _option(int, "Seeds with which the leaders are repeated; 3 if not given."),
+    "metric": _option(str, "What decides; the task's own metric if not given."),
+    "mode": _option(str, "min or max, for --metric."),
+    "optimizer": _option(str, "sgd (default), adam, adamw, ..."),
+    "batch_size": _option(int, "Where stage 1 looks; 64 if not given."),
+    "momentum": _option(float, "Where stage 1 looks; 0.9 if not given."),
+    "eval_examples": _option(int, "Training examples between two evaluations; from the task's size if not given."),
+    "exhaustive": _option(bool, "Train every candidate to the end, drop none early.", "--exhaustive/--racing"),
+}
+STAGE1 = {
+    "lrs": _list(float, "Rates of the sweep; 1,0.1,...,0.00001 if not given."),
+    "max_steps": _option(int, "No curve is followed further; 40 epochs if not given."),
+    "refine": _option(bool, "Insert points around the best rate.", "--refine/--no-refine"),
+}
+STAGE2 = {
+    "batch_sizes": _list(int, "Batch sizes; 16,32,64,128,256 if not given."),
+    "momenta": _list(float, "Momenta; 0,0.5,0.9,0.95 if not given."),
+    "search": _option(str, "grid (default) or random."),
+    "trials": _option(int, "Pairs that a random search draws; 12 if not given."),
+    "lr_scaling": _option(str, "How the rate follows the batch: linear (default), sqrt or none."),
+}
+STAGE3 = {
+    "starts": _list(int, "Steps at which decay begins; shortly before the validation's peak if not given."),
+    "factors": _list(float, "Factors of the decay; 0.5,0.1 if not given."),
+    "intervals": _list(int, "Steps between its drops; a quarter and an eighth of the tail if not given."),
+    "lazy_interval": _option(int, "Steps between recomputations of linear and cosine rates; 100 if not given."),
+}
+
+
+def command(name: str, help: str, *groups: dict[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command whose options are those of the groups; the function gets those that were given, as keywords."""
+    options = {key: annotation for group in groups for key, annotation in group.items()}
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        def run(**given: Any) -> None:
+            function(**{key: value for key, value in given.items() if value is not None})
+
+        parameters = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=_default(annotation))
+            for key, annotation in options.items()
+        ]
+        run.__signature__ = inspect.Signature(parameters)
+        run.__annotations__ = options
+        app.command(name, help=help)(run)
+        return function
+
+    return decorate
+
+
+def _default(annotation: Any) -> Any:
+    """What a parameter is when it was not given: required arguments have none, flags are off, the rest is None."""
+    kind = annotation.__args__[0] if hasattr(annotation, "__args__") else annotation
+    kind = getattr(annotation, "__origin__", kind)
+    return inspect.Parameter.empty if kind in (str, Path) else False if kind is bool else None
+
+
+STUDY = {"study": Annotated[str, typer.Argument(help="Name of the study.")]}
+PLACE = {key: WHERE[key] for key in ("storage", "workdir")}
+QUICK = {
+    "quick": _option(bool, "Propose a rate from a few batches, and stop there.", "--quick"),
+    "centre": _option(bool, "Sweep around the rate that --quick proposes.", "--centre"),
+}
+
+
+@command("run", "All stages in order; goes on where it stopped.", COMMON, STAGE1, STAGE2, STAGE3, JSON)
+def run(json: bool, **given: Any) -> None:
+    _start(given, ("stage1", "stage2", "stage3"), json)
+
+
+@command("stage1", "Stage 1: the learning rate and the number of steps.", COMMON, STAGE1, QUICK, JSON)
+def stage1(json: bool, quick: bool = False, centre: bool = False, **given: Any) -> None:
+    if quick or centre:
+        proposal = _propose(given)
+        _tell(f"{proposal.lr:g} is the proposed rate ({proposal.sure}); {proposal.batches} batches were trained for it")
+        if not centre:
+            return _emit(asdict(proposal)) if json else None
+        given["lrs"] = proposal.around
+    _start(given, ("stage1",), json)
+
+
+@command("stage2", "Stage 2: batch size and momentum, from stage 1's winner.", COMMON, STAGE2, JSON)
+def stage2(json: bool, **given: Any) -> None:
+    _start(given, ("stage2",), json)
+
+
+@command("stage3", "Stage 3: the decay of the rate, from stage 2's winner.", COMMON, STAGE3, JSON)
+def stage3(json: bool, **given: Any) -> None:
+    _start(given, ("stage3",), json)
+
+
+@command("resume", "Go on with a stopped study, as it was started.", STUDY, PLACE, JSON)
+def resume(study: str, json: bool, **given: Any) -> None:
+    from tuner.settings import Settings
+
+    store = _store(given)
+    settings = Settings.of(store.record(study).settings, {})
+    if Path(settings.cwd).is_dir():
+        os.chdir(settings.cwd)
+    _drive(settings, store, study, json)
+
+
+@command(
+    "status", "How the studies stand.", {"study": Annotated[Optional[str], typer.Argument(help="Only this one.")]}, PLACE, JSON
+)
+def status(json: bool, study: str | None = None, **given: Any) -> None:
+    from reports.summary import run_summary, write_status
+
+    store = _store(given)
+    records = [store.record(study)] if study else store.studies()
+    told = {record.name: _results(store, record.name) for record in records}
+    write_status(_console(), records, told, whole=study is not None)
+    if json:
+        summaries = [run_summary(record, told[record.name]) for record in records]
+        _emit(summaries[0] if study else {"studies": summaries})
+
+
+@command("report", "Write the report: a page, figures and tables.", STUDY, PLACE, JSON)
+def report(study: str, json: bool, **given: Any) -> None:
+    from tuner import pipeline
+
+    store = _store(given)
+    page = pipeline.report(store, _workspace(store, study))
+    _tell(f"report: {page}")
+    if json:
+        _emit({"study": study, "report": str(page)})
+
+
+@command(
+    "export",
+    "Write the winner down as a configuration.",
+    STUDY,
+    {"out": _option(Path, "Where to; STUDY's folder if not given.")},
+    PLACE,
+    JSON,
+)
+def export(study: str, json: bool, out: Path | None = None, **given: Any) -> None:
+    from tuner import pipeline
+
+    store = _store(given)
+    workspace = _workspace(store, study)
+    path = pipeline.export(store, workspace, out or workspace.export)
+    _tell(f"exported: {path}; train it with: tune train {path}")
+    if json:
+        _emit({"study": study, "export": str(path)})
+
+
+TRAIN = {
+    "config": Annotated[Path, typer.Argument(help="What `tune export` wrote.")],
+    "out": _option(Path, "Folder for weights and metrics; trained/ beside the file if not given."),
+    "task": _option(str, "Another task than the one in the file."),
+    "data": COMMON["data"],
+    "seed": _option(int, "Another seed than the one in the file."),
+    "device": COMMON["device"],
+    "threads": COMMON["threads"],
+}
+
+
+@command("train", "Train an exported configuration once more.", TRAIN, JSON)
+def train(config: Path, json: bool, **given: Any) -> None:
+    from tuner.train import train_export
+
+    outcome = train_export(config, _console(), **given)
+    if json:
+        _emit(outcome)
+
+
+SERVE = {
+    "host": _option(str, "Address to listen on; 127.0.0.1 if not given."),
+    "port": _option(int, "Port to listen on; 8080 if not given."),
+    "token": _option(str, "A token of your own; made anew at each start if not given."),
+}
+
+
+@command("dashboard", "Watch the studies of a storage, and resume them.", SERVE, PLACE)
+def dashboard(host: str = "127.0.0.1", port: int = 8080, token: str | None = None, **given: Any) -> None:
+    from reports.dashboard.server import serve
+
+    serve(_store(given).url, _workdir(given), host=host, port=port, token=token)
+
+
+def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
+    """Start a study, or go on with the one of that name: what is given now replaces what it was started with."""
+    from tuner.settings import Settings
+
+    store = _store(given)
+    study = check_study_name(given.pop("study", None) or default_study_name(given.get("task", Settings().task)))
+    recorded = next((record.settings for record in store.studies() if record.name == study), {})
+    if recorded and given.get("task", recorded["task"]) != recorded["task"]:
+        raise InputError(f"--study: {study!r} tunes {recorded['task']}, not {given['task']}; choose another name with --study")
+    for path in ("storage", "workdir"):
+        given.pop(path, None)
+    own = {"stages": stages, "workdir": str(_workdir(given)), "cwd": os.getcwd()}
+    _drive(Settings.of(recorded, given | own), store, study, json)
+
+
+def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
+    from reports.progress import ProgressView, log_to
+    from reports.summary import run_summary, write_decisions
+    from tuner import pipeline
+
+    workspace = Workspace(Path(settings.workdir), study)
+    console = _console()
+    log_to(workspace.log, console)
+    try:
+        pipeline.tune(settings, store, workspace, ProgressView(console))
+    finally:
+        if json:
+            _emit(run_summary(store.record(study), _results(store, study)))
+    write_decisions(console, store.decisions(study))
+    _tell(
+        f"report: {workspace.report / 'index.html'}\nexported: {workspace.export}; train it with: tune train {workspace.export}"
+    )
+
+
+def _propose(given: dict[str, Any]) -> Any:
+    from trainables.machine import settle
+    from trainables.task import load_task
+    from tuner.quick import propose
+    from tuner.settings import Settings
+
+    options = {key: value for key, value in given.items() if key not in WHERE}
+    settings = Settings.of({}, options)
+    workload = load_task(settings.task, settings.data)
+    return propose(workload, settings.resolve(workload).start, settle(settings.device, settings.threads))
+
+
+def _workdir(given: dict[str, Any]) -> Path:
+    return Path(given.get("workdir", "tune-runs")).absolute()
+
+
+def _store(given: dict[str, Any]) -> Any:
+    """The store that --storage names, or the workdir's SQLite file."""
+    from studies.ledger import Store
+
+    if "storage" not in given:
+        try:
+            _workdir(given).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--workdir: expected a folder that can be written to; {error}") from None
+    return Store(given.get("storage", default_storage(_workdir(given))))
+
+
+def _workspace(store: Any, study: str) -> Workspace:
+    return Workspace(Path(store.record(study).settings["workdir"]), study)
+
+
+def _results(store: Any, study: str) -> Any:
+    from tuner import pipeline
+
+    return pipeline.results(store, study)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _emit(content: Any) -> None:
+    """One line of JSON on stdout. What is not finite is null: JSON has no word for it."""
+    from pydantic_core import to_json
+
+    print(to_json(content, inf_nan_mode="null").decode())
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"staged-tuner {version('staged-tuner')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[bool, typer.Option("--version", help="Name and version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The program: every error a person can act on is one line on stderr and its exit code."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+_UsageError = typer.BadParameter.__mro__[1]  # click's own; newer typers carry a click of their own
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        return app(args=arguments, prog_name="tune", standalone_mode=False) or 0
+    except _UsageError as error:
+        _tell(f"tune: {' '.join(error.format_message().split())}" if arguments else error.format_message())
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        _tell("tune: interrupted; run the same command again to go on")
+        return 130
+    except TaskError as error:
+        _tell(f"tune: {error}" + (f"\n{error.traceback}" if error.traceback else ""))
+        return error.exit_code
+    except TuneError as error:
+        _tell(f"tune: {error}")
+        return error.exit_code
