@@ -1,0 +1,48 @@
+"""Which runners are there?"""
+
+from collections.abc import Callable
+from typing import Any
+
+from studies.errors import InputError
+from tuner.runners.job import Job
+from tuner.runners.runner import Runner
+
+
+def _ray(job: Job, **options: Any) -> Runner:
+    from tuner.runners.workers import RayRunner
+
+    return RayRunner(job, **options)
+
+
+def _serial(job: Job, **options: Any) -> Runner:
+    from tuner.runners.serial import SerialRunner
+
+    for option in (name for name, value in options.items() if value is not None):
+        raise InputError(f"--{option.replace('_', '-')}: --runner serial has no use for it; --runner ray has")
+    return SerialRunner(job)
+
+
+RUNNERS: dict[str, Callable[..., Runner]] = {"ray": _ray, "serial": _serial}
+
+
+def check_runner(name: str) -> str:
+    """Raises: InputError if there is no runner of this name."""
+    if name not in RUNNERS:
+        raise InputError(f"--runner: expected one of {', '.join(RUNNERS)}; got {name!r}")
+    return name
+
+
+def make_runner(name: str, job: Job, **options: Any) -> Runner:
+    """A runner by its name; the options are those of its class, None being as good as left out.
+
+    Raises: InputError naming the valid choices.
+    """
+    return RUNNERS[check_runner(name)](job, **options)
+
+
+def prepare(name: str, address: str | None = None, workers: int | None = None, threads: int = 1) -> None:
+    """Begin what takes long about a runner before its job is known: Ray starts while the task is being loaded."""
+    if check_runner(name) == "ray":
+        from tuner.runners import cluster
+
+        cluster.start(address, workers and workers * threads)

@@ -28,9 +28,9 @@ class Race:
 
     @property
     def steps_saved(self) -> int:
-        """Steps that the others were spared, if all had gone as far in examples as the finalists."""
+        """Steps that those left behind were spared: as far, in examples, as the finalists went."""
         furthest = max(trial.plan.examples for trial in self.trials)
-        return sum((furthest - trial.last * trial.plan.batch_size) // trial.plan.batch_size for trial in self.trials)
+        return sum(furthest // trial.plan.batch_size - trial.last for trial in self.trials if not trial.broken)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,161 @@
+"""Which Ray do we run on, and what does it have for us?"""
+
+import contextlib
+import math
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from studies.errors import InputError, TuneError
+
+TRIALS_PER_GPU = 8  # at most; how many really train at once follows from their memory
+OBJECT_STORE_BYTES = 100 << 20  # only reports pass through it
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many workers the cluster has room for, and what each of them holds of it."""
+
+    workers: int
+    cpus: int
+    gpus: float
+
+
+class Session:
+    """A connection to Ray, opened in the background.
+
+    Somebody else's Ray (an address, or one that this process has already joined) is left running when it is closed.
+    One thread opens and closes it, and lives in between: Ray's processes die with the thread that started them.
+    """
+
+    def __init__(self, address: str | None, cpus: int | None):
+        self._address, self._cpus = address, cpus
+        self._opened: Future[None] = Future()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Until Ray is there. Raises: TuneError if it cannot be started or reached."""
+        self._opened.result()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def _live(self) -> None:
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        try:
+            import ray
+
+            with contextlib.ExitStack() as ours:
+                if not ray.is_initialized():
+                    self._open(ours)
+                self._opened.set_result(None)
+                self._closing.wait()
+        except Exception as error:
+            where = f"Ray at --address {self._address} cannot be reached" if self._address else "Ray cannot be started here"
+            failure = TuneError(f"{where}: {type(error).__name__}: {error}; --runner serial does without it")
+            failure.__cause__ = error
+            self._opened.set_exception(failure)
+
+    def _open(self, ours: contextlib.ExitStack) -> None:
+        import ray
+
+        if self._address:
+            ours.callback(ray.shutdown)
+            ray.init(self._address, log_to_driver=False, logging_level="ERROR")
+            return
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports listen on every interface
+        # A folder of our own: short, as Ray's sockets need it, and no "current cluster" for other programs to find.
+        folder = tempfile.mkdtemp(prefix="ray-tune-", dir="/tmp")
+        ours.callback(shutil.rmtree, folder, ignore_errors=True)
+        ours.callback(ray.shutdown)
+        with _only_what_is_needed():
+            ray.init(
+                "local",
+                num_cpus=self._cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=folder,
+                _system_config={"preload_python_modules": ["torch"]},
+            )
+
+
+_session: Session | None = None
+
+
+def start(address: str | None = None, cpus: int | None = None) -> Session:
+    """The session of this process; begun now, in the background, if there is none. cpus: None takes what there is."""
+    global _session
+    if _session is None:
+        _session = Session(address, cpus)
+    return _session
+
+
+def stop() -> None:
+    """Close the session of this process, if there is one."""
+    global _session
+    session, _session = _session, None
+    if session:
+        session.close()
+
+
+@contextlib.contextmanager
+def _only_what_is_needed() -> Iterator[None]:
+    """Ray without three helpers that a machine of its own has no use for: the autoscaler's monitor, the server of the
+    dashboard that is off, and the tail of the logs. It starts in half of the time. Ray has no option for it."""
+    from ray._private.node import Node
+
+    needless = [name for name in ("start_monitor", "start_api_server", "start_log_monitor") if hasattr(Node, name)]
+    methods = {name: getattr(Node, name) for name in needless}
+    for name in needless:
+        setattr(Node, name, lambda *args, **options: None)
+    try:
+        yield
+    finally:
+        for name, method in methods.items():
+            setattr(Node, name, method)
+
+
+def machines() -> list[tuple[int, int]]:
+    """The (CPUs, GPUs) of each."""
+    import ray
+
+    has = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in has]
+
+
+def slots(machines: Sequence[tuple[int, int]], cpus: int, gpus: float | None, device: str, workers: int | None) -> Slots:
+    """Where workers fit, machine by machine. gpus: wanted per worker; None: TRIALS_PER_GPU on each, if the CPUs suffice.
+
+    Raises: InputError if not one fits, since Ray itself would wait for ever.
+    """
+    found = "; the machines have " + ", ".join(f"{c} CPUs and {g} GPUs" for c, g in machines)
+    with_gpu = [(c, g) for c, g in machines if g]
+    if device == "cpu" or (device == "auto" and not with_gpu):
+        if gpus:
+            raise InputError(f"--gpus-per-trial: expected a GPU to divide, and --device auto or cuda{found}")
+        gpus = 0.0
+    elif not with_gpu:
+        raise InputError(f"--device cuda: expected a GPU{found}")
+    elif gpus is None:
+        gpus = 1 / max(1, min(TRIALS_PER_GPU, *(c // cpus // g for c, g in with_gpu)))
+    room = sum(int(min(c // cpus, _places(g, gpus))) for c, g in machines)
+    if not room:
+        raise InputError(f"expected room for a worker with {cpus} CPUs and {gpus:g} GPUs{found}")
+    return Slots(min(room, workers or room), cpus, math.floor(gpus * 1e4) / 1e4)  # Ray counts in 1/10,000
+
+
+def _places(gpus: int, each: float) -> float:
+    """For how many workers so many GPUs suffice, when a fraction lies on one of them."""
+    if not each:
+        return math.inf
+    return gpus * int(1 / each + 1e-9) if each <= 1 else gpus // each

@@ -1,0 +1,114 @@
+"""Who works for this driver, and what do they have to say?"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from studies.errors import TuneError
+from tuner.runners.cluster import Slots
+from tuner.runners.job import Errand, Job
+from tuner.runners.worker import Worker
+
+TAIL_BYTES = 2000
+
+
+class WorkerDied(Exception):
+    """Its process is gone; the message says which, and the end of what it had printed."""
+
+
+@dataclass(eq=False)
+class Hand:
+    """A worker as its driver knows it.
+
+    waits: the answer that is expected of it, or the stream of them; None while it is idle. hear: what to do with one.
+    errand: what it carries out. gpu: its name, "" if none; share: the part of that GPU's memory its errand may take.
+    """
+
+    actor: Any
+    log: Path
+    waits: Any
+    hear: Callable[["Hand", Any], None]
+    name: str = "a process"
+    gpu: str = ""
+    errand: Errand | None = None
+    share: float = 0.0
+
+    def ask(self, answer: Any, hear: Callable[["Hand", Any], None], errand: Errand, share: float) -> None:
+        self.waits, self.hear, self.errand, self.share = answer, hear, errand, share
+
+    def rest(self) -> None:
+        self.waits, self.errand, self.share = None, None, 0.0
+
+    def obituary(self) -> str:
+        try:
+            tail = self.log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
+        except OSError:
+            tail = ""
+        end = f"; the end of its log {self.log}:\n{tail}" if tail else f"; its log {self.log} is empty"
+        return f"{self.name} died (killed, out of memory, or crashed in native code){end}"
+
+
+class Crew:
+    """The workers of one driver; each that dies is replaced."""
+
+    def __init__(self, job: Job, slots: Slots):
+        self._job, self._slots = job, slots
+        self._numbers = itertools.count()
+        self.hands = [self._hire() for _ in range(slots.workers)]
+
+    def idle(self) -> list[Hand]:
+        return [hand for hand in self.hands if hand.waits is None]
+
+    def load(self, gpu: str) -> float:
+        """The part of the GPU's memory that is spoken for."""
+        return sum(hand.share for hand in self.hands if hand.gpu == gpu)
+
+    def listen(self, seconds: float) -> None:
+        """Let everyone who has something to say be heard; wait so long for the first.
+
+        Raises: what a worker raised; WorkerDied is given to its `hear` instead.
+        """
+        waiting = {hand.waits: hand for hand in self.hands if hand.waits is not None}
+        if not waiting:
+            return
+        ready, _ = ray.wait(list(waiting), num_returns=1, timeout=seconds)
+        if ready:
+            ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+        for answer in ready:
+            self._hear(waiting[answer])
+
+    def _hear(self, hand: Hand) -> None:
+        try:
+            streams = isinstance(hand.waits, ray.ObjectRefGenerator)
+            said = ray.get(next(hand.waits) if streams else hand.waits)
+        except StopIteration:
+            hand.rest()
+        except RayActorError:
+            self.hands[self.hands.index(hand)] = self._hire()
+            hand.hear(hand, WorkerDied(hand.obituary()))
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, TuneError) else error) from None
+        else:
+            hand.hear(hand, said)
+
+    def dismiss(self) -> None:
+        for hand in self.hands:
+            ray.kill(hand.actor)
+        self.hands = []
+
+    def _hire(self) -> Hand:
+        path = self._job.checkpoints.parent.absolute() / "workers" / f"{next(self._numbers)}.log"
+        actor = Worker.options(num_cpus=self._slots.cpus, num_gpus=self._slots.gpus).remote(self._job, Path.cwd(), path)
+        return Hand(actor, path, actor.arrive.remote(), _arrived)
+
+
+def _arrived(hand: Hand, said: Any) -> None:
+    if isinstance(said, WorkerDied):
+        raise TuneError(f"a worker does not start: {said}")
+    hand.name, hand.gpu = said
+    hand.rest()

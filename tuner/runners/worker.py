@@ -1,0 +1,67 @@
+"""What does a worker do, in its own process, on whatever machine Ray has put it?"""
+
+import faulthandler
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import ray
+
+from studies.errors import InputError
+from studies.plan import Plan
+from studies.trial import Progress
+from tuner.runners.bench import Bench
+from tuner.runners.job import Errand, Job
+
+
+@ray.remote(max_restarts=0, concurrency_groups={"beside": 1})
+class Worker:
+    """One warm bench, one errand at a time; what the task prints goes to the worker's own log.
+
+    Nothing reaches an errand under way but `stop`, which runs beside it.
+    """
+
+    def __init__(self, job: Job, folder: Path, log: Path):
+        self._job, self._folder, self._log = job, folder, log
+        self._stopped = 0
+
+    def arrive(self) -> tuple[str, str]:
+        """Make the bench ready. Who this is; the GPU it works on ("" if none), by a name that no other GPU has.
+
+        Raises: TaskError, InputError.
+        """
+        name = f"process {os.getpid()} on {os.uname().nodename}"
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with open(self._log, "w") as file:
+                os.dup2(file.fileno(), sys.stdout.fileno())
+                os.dup2(file.fileno(), sys.stderr.fileno())
+            os.chdir(self._folder)  # where the driver stands: the task may be a file there
+        except OSError as error:
+            raise InputError(f"{name}: {error}; all machines of a cluster must share the folders of the run") from error
+        faulthandler.enable()
+        self._bench = Bench(self._job)
+        context = ray.get_runtime_context()
+        gpus = context.get_accelerator_ids().get("GPU", [])
+        return name, f"{context.get_node_id()}:{gpus[0]}" if gpus else ""
+
+    def gpu_share(self, plan: Plan) -> float:
+        """The fraction of a GPU's memory that the plan takes, in (0, 1]; all of it where that cannot be told."""
+        try:
+            return self._bench.gpu_share(plan)
+        except Exception:  # the task's own: it will fail its plan when that is carried out
+            return 1.0
+
+    @ray.method(num_returns="streaming")
+    def carry_out(self, errand: Errand, run: int) -> Iterator[Progress]:
+        """Its reports as they come, until it has ended or its run was stopped.
+
+        Raises: StorageError.
+        """
+        yield from self._bench.carry_out(errand, lambda: self._stopped >= run)
+
+    @ray.method(concurrency_group="beside")
+    def stop(self, run: int) -> None:
+        """Errands of this run and of earlier ones save at their next step and return."""
+        self._stopped = max(self._stopped, run)
