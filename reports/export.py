@@ -1,0 +1,316 @@
+"""How is the winner handed on? As best.yaml: what to train, how well it did, and where each value was decided."""
+
+import io
+import json
+import reprlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from reports.files import write_whole
+from studies.decision import Decision
+from studies.errors import InputError
+from studies.plan import Plan
+from studies.schedule import Schedule
+from studies.trial import Metric
+from studies.value import Number, Value
+
+FORMAT = 1
+LARGEST = 100_000
+"""Bytes. An export takes about 1,000; a pure reader of YAML takes some 4 s for so many."""
+
+EXPECTED = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "a valid tuple": "a list of numbers",
+    "a valid dictionary": "names and values",
+}
+"""pydantic's words in a reader's."""
+
+Interval = tuple[Number, Number]
+
+
+class Export(Value):
+    """A winning plan, and what training it once more is to be held against.
+
+    task: what `--task` takes; data: what `--data` takes, None for the task's own.
+    value: the metric at the plan's end, mean over the seeds; values: one a seed; interval: 95 % for the mean.
+    origins: the stage that decided it, by name of the value. versions: of the software it was found with, by name.
+    """
+
+    plan: Plan
+    study: str
+    task: str
+    data: str | None = None
+    metric: Metric
+    value: Number | None = None
+    interval: Interval | None = None
+    values: tuple[Number, ...] = ()
+    origins: Annotated[dict[str, str], Field(default_factory=dict)]
+    versions: Annotated[dict[str, str], Field(default_factory=dict)]
+
+
+class _Measured(Value):
+    """The `metric` of the file."""
+
+    name: str
+    mode: Literal["min", "max"]
+    value: Number | None = None
+    interval: Interval | None = None
+    values: tuple[Number, ...] = ()
+
+
+class _Content(Value):
+    """The file."""
+
+    format: Literal[1]
+    study: str
+    task: str
+    data: str | None = None
+    metric: _Measured
+    plan: dict[str, Any]
+    decided: Annotated[dict[str, str], Field(default_factory=dict)]
+    versions: Annotated[dict[str, str], Field(default_factory=dict)]
+
+
+def write_export(
+    path: Path,
+    plan: Plan,
+    *,
+    study: str,
+    task: str,
+    decision: Decision,
+    data: str | None = None,
+    origins: Mapping[str, str] | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the plan down for `tune train` and for readers, as YAML with comments (as JSON if the path ends in .json).
+
+    The same arguments give the same bytes. decision: the one that the plan won, with the metric it reached.
+    Raises: StorageError.
+    """
+    content = {
+        "format": FORMAT,
+        "study": study,
+        "task": task,
+        **({"data": data} if data is not None else {}),
+        "metric": {
+            **decision.metric.model_dump(),
+            "value": decision.value,
+            "interval": decision.interval and list(decision.interval),
+            **({"values": list(decision.values)} if decision.values else {}),
+        },
+        "plan": plan.describe(),
+        "decided": dict(origins or {}),
+        "versions": dict(sorted((versions or {}).items())),
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n" if path.suffix == ".json" else _commented(content, path.name)
+    return write_whole(path, text)
+
+
+def _commented(content: Mapping[str, Any], name: str) -> str:
+    """YAML, with what a reader needs to know beside each value."""
+    document, metric, plan = (CommentedMap(part) for part in (content, content["metric"], content["plan"]))
+    for key in ("interval", "values"):
+        if metric.get(key):
+            metric[key] = _in_line(metric[key])
+    plan["schedule"] = CommentedSeq(_in_line(_ordered(part)) for part in plan["schedule"])
+    seeds = len(metric.get("values", ())) or 1
+    _beside(metric, "value", "at the end of the plan" + (f", mean over {seeds} seeds" if seeds > 1 else ""))
+    if metric["interval"]:
+        _beside(metric, "interval", "95 %, of the mean")
+    decided = {key: f"decided by {' '.join(stage.split())}" for key, stage in content["decided"].items()}
+    for key in plan:
+        told = ["optimizer updates"] if key == "step_nums" else ["the rate, segment by segment"] if key == "schedule" else []
+        if told := [*told, *filter(None, [decided.get(key)])]:
+            _beside(plan, key, "; ".join(told))
+    document["metric"], document["plan"] = metric, plan
+    how = f"tune train {' '.join(name.split())}"
+    document.yaml_set_start_comment(f"The winner of a staged tuning run. Train it once more with:  {how}")
+    yaml, out = YAML(), io.StringIO()
+    yaml.width = 1_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+def _beside(part: CommentedMap, key: str, comment: str) -> None:
+    if key == "schedule":  # its value begins on the next line, where ruamel would put the comment
+        part.yaml_set_comment_before_after_key(key, before=comment, indent=2)
+    else:
+        part.yaml_add_eol_comment(comment, key, column=28)
+
+
+def _ordered(segment: Mapping[str, Any]) -> dict[str, Any]:
+    """A segment as it reads best; a constant rate has nothing to recompute."""
+    first = {name: segment[name] for name in ("steps", "shape", "lr")}
+    return first | {name: value for name, value in segment.items() if (name, segment["shape"]) != ("interval", "constant")}
+
+
+def _in_line(part: Any) -> Any:
+    """A list or a mapping on one line of its own."""
+    flow = CommentedMap(part) if isinstance(part, Mapping) else CommentedSeq(part)
+    flow.fa.set_flow_style()
+    return flow
+
+
+def read_export(path: Path) -> Export:
+    """What `write_export` wrote, or somebody by hand.
+
+    Raises: InputError in one line: file, key, what was expected, what came, the valid choices.
+    """
+    text = _text(path)
+    try:
+        content = _parsed(path, text)
+        _only_text_keys(content)
+        file = _Content(**content)
+        plan = _plan(file.plan)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_problem(error, (), _Content)}") from None
+    except (ValueError, RecursionError) as error:
+        told = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise InputError(f"{path}: {told}") from None
+    shared = {name: getattr(file, name) for name in ("study", "task", "data", "versions")}
+    metric = Metric(name=file.metric.name, mode=file.metric.mode)
+    measured = {name: getattr(file.metric, name) for name in ("value", "interval", "values")}
+    return Export(plan=plan, metric=metric, origins=file.decided, **measured, **shared)
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: expected a file that `tune export` wrote, got a folder")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: expected an ordinary file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; write one with: tune export STUDY --out {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > LARGEST:
+        raise InputError(f"{path}: expected at most {LARGEST:,} bytes, got more")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected UTF-8 text, got the byte 0x{data[error.start]:02x} at {error.start}") from None
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    """The content as plain data: nothing in the file is carried out, and nothing in it is said twice."""
+    if path.suffix == ".json":
+        content = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number)
+    else:
+        content = _parsed_yaml(text)
+    if not isinstance(content, dict):
+        raise ValueError(f"expected keys and values ({', '.join(_Content.model_fields)}), got {_shown(content)}")
+    return content
+
+
+def _parsed_yaml(text: str) -> Any:
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        for event in yaml.parse(io.StringIO(text)):
+            if getattr(event, "anchor", None) is not None:
+                line = event.start_mark.line + 1
+                raise ValueError(f"line {line}: expected plain values, got the anchor or alias {event.anchor!r}")
+        return yaml.load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"{where}not YAML: {(error.problem or error.context or '').strip()}") from None
+    except YAMLError as error:
+        raise ValueError(f"not YAML: {str(error).strip().splitlines()[0]}") from None
+
+
+def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice}: given twice")
+    return dict(pairs)
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"expected finite numbers, got {word}")
+
+
+def _only_text_keys(content: Any, where: str = "") -> None:
+    """Raises: ValueError. (Of JSON all keys are; YAML may have numbers and lists there.)"""
+    parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in parts:
+        if isinstance(content, dict) and not isinstance(key, str):
+            raise ValueError(f"{where or 'the file'}: expected names as keys, got {_shown(key)}")
+        _only_text_keys(value, f"{where}.{key}" if where and isinstance(key, str) else f"{where}[{key}]" if where else str(key))
+
+
+def _plan(content: dict[str, Any]) -> Plan:
+    for name in ("lr", "step_nums"):
+        if name in content and (isinstance(content[name], bool) or not isinstance(content[name], int | float)):
+            raise ValueError(f"plan.{name}: expected a number, got {_shown(content[name])}")
+    try:
+        return Plan.read(content)
+    except ValidationError as error:
+        raise ValueError(_problem(error, ("plan",), Plan)) from None
+    except ValueError as error:
+        raise ValueError(f"plan.{error}") from None
+
+
+def _problem(error: ValidationError, base: tuple[str, ...], model: type[Value]) -> str:
+    """What is wrong first, in a line; a key that is not known comes before one that is missing, as it is often that one."""
+    found = sorted(error.errors(include_url=False, include_context=True), key=lambda one: one["type"] != "extra_forbidden")[0]
+    kind, place = found["type"], found["loc"]
+    key = _key(base + place)
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key; valid keys: {', '.join(_valid_keys(model, place[:-1]))}"
+    if kind == "union_tag_invalid":
+        return f"{key}.shape: expected one of {found['ctx']['expected_tags']}, got {_shown(found['ctx']['tag'])}"
+    if kind == "union_tag_not_found":
+        return f"{key}.shape: missing; expected one of {', '.join(map(repr, _shapes()))}"
+    if kind == "missing" and isinstance(place[-1], int):
+        return f"{_key(base + place[:-1])}: expected two numbers, got one"
+    if kind == "missing":
+        return f"{key}: missing; valid keys: {', '.join(_valid_keys(model, place[:-1]))}"
+    expected = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    expected = EXPECTED.get(expected, expected)
+    if kind.startswith(("greater_than", "less_than")):
+        expected = f"a number {expected}"
+    if "segments" in place and place[-1] == "steps" and found["input"] is None:
+        return f"{key}: missing; expected a number of steps"
+    return f"{key}: expected {expected}, got {_shown(found['input'])}"
+
+
+def _key(place: Sequence[str | int]) -> str:
+    """plan.schedule[0].over, of the place at which pydantic found it: ("plan", "segments", 0, "rate", "linear", "over")."""
+    parts = list(place)
+    if "rate" in parts:
+        at = parts.index("rate")
+        del parts[at : at + 2]
+    names = ["schedule" if part == "segments" else part for part in parts]
+    return "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names).lstrip(".") or "the file"
+
+
+def _valid_keys(model: type[Value], inside: Sequence[str | int]) -> list[str]:
+    """Of the part of the file that is at this place."""
+    if model is Plan and "rate" in inside:
+        return ["steps", *_shapes()[str(inside[-1])].model_fields]
+    if model is Plan:
+        return ["lr", "step_nums", *(name for name in Plan.model_fields if name != "segments"), "schedule"]
+    return list((_Measured if inside else model).model_fields)
+
+
+def _shapes() -> dict[str, type[Value]]:
+    """The schedules by the name that a file calls them."""
+    return {kind.model_fields["shape"].default: kind for kind in get_args(get_args(Schedule)[0])}
+
+
+def _shown(value: Any) -> str:
+    """A value in an error: short, whatever it is, and without a line break."""
+    names = {dict: "a mapping", list: "a list", tuple: "a list", type(None): "nothing"}
+    return names.get(type(value)) or reprlib.repr(value)

@@ -1,0 +1,26 @@
+"""What is told of one stage? Its trials, and its decision once there is one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from studies.decision import Decision
+from studies.trial import Metric, Trial
+
+
+@dataclass(frozen=True)
+class StageResults:
+    """One stage of a study, as figures, tables and words are made of it.
+
+    name: "stage1", ...; metric: what decides in it; decision: None while it has not ended.
+    """
+
+    name: str
+    metric: Metric
+    trials: Sequence[Trial]
+    decision: Decision | None = None
+
+    @property
+    def title(self) -> str:
+        """For a reader: "Stage 1"."""
+        number = self.name.removeprefix("stage")
+        return f"Stage {number}" if number.isdecimal() else self.name

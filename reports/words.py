@@ -1,0 +1,76 @@
+"""How are values put into words? One place, so that page, terminal and figures say the same."""
+
+import math
+import re
+from collections.abc import Iterable
+
+from studies.plan import Plan
+from studies.schedule import Constant, Exponential, Schedule, Warmup
+from studies.trial import State, Trial
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """So many significant digits, thousands set apart; a dash for what is not there or not finite."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return re.sub(r"e([+-])0*", lambda match: "e-" if match[1] == "-" else "e", f"{value:.{digits}g}")
+
+
+def measured(value: float | None, interval: tuple[float, float] | None = None) -> str:
+    """A value, with its interval where there is one; both to the digits in which the interval's ends differ."""
+    if value is None or interval is None:
+        return number(value)
+    width = interval[1] - interval[0]
+    digits = 4 if width <= 0 else max(2, min(6, math.ceil(math.log10(max(abs(value), width) / width)) + 2))
+    return f"{number(value, digits)} ({number(interval[0], digits)} to {number(interval[1], digits)})"
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def schedule(plan: Plan) -> str:
+    """How the rate goes: "constant", "linear to 0", "constant, x 0.5 every 500 from step 2,700"."""
+    told, begin = [], 0
+    for segment in plan.segments:
+        told.append(shape(segment.rate) + (f" from step {begin:,}" if begin else ""))
+        begin += segment.steps
+    return ", ".join(told) or "untrained"
+
+
+def shape(rate: Schedule) -> str:
+    if isinstance(rate, Constant):
+        return "constant"
+    if isinstance(rate, Exponential):
+        return f"x {number(rate.factor)} every {rate.interval:,}"
+    if isinstance(rate, Warmup):
+        return f"warm-up from {number(rate.start)} over {rate.over:,} steps"
+    return f"{rate.shape} to {number(rate.end)}"
+
+
+def plan(given: Plan) -> str:
+    """The plan in a line."""
+    parts = (f"lr {number(given.lr)}", f"batch size {given.batch_size:,}", f"momentum {number(given.momentum)}")
+    return ", ".join((*parts, count(given.steps, "step"), given.optimizer, schedule(given)))
+
+
+def reason(trial: Trial) -> str:
+    """Why a broken trial ended, in a line: the end of a traceback says it."""
+    lines = [line for line in trial.error.strip().splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""
+
+
+def states(trials: Iterable[Trial]) -> dict[State, int]:
+    """How many trials are in which state; states without trials left out."""
+    found = [trial.state for trial in trials]
+    return {state: found.count(state) for state in State if state in found}
