@@ -141,8 +141,8 @@ class Database:
         )
         try:
             self._engine = sa.create_engine(parsed, **self._options)
-        except ImportError as error:
-            raise InputError(f"--storage: {self.shown} needs a driver that is not installed: {error}") from error
+        except (ImportError, sa.exc.NoSuchModuleError) as error:
+            raise InputError(f"--storage: {self.shown} needs a driver that is not installed: {_line(error)}") from error
         if self.local:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
@@ -162,15 +162,17 @@ class Database:
             yield connection
 
     def storage(self) -> optuna.storages.RDBStorage:
-        """Optuna's storage of this database.
+        """Optuna's storage of this database, to be written `through` a transaction.
 
         Raises: StorageError if it was written by an Optuna whose tables this one does not know.
         """
         with self._explained():
             try:
-                return optuna.storages.RDBStorage(self.url, engine_kwargs=self._options)
+                storage = optuna.storages.RDBStorage(self.url, engine_kwargs=self._options)
             except RuntimeError as error:
                 raise StorageError(f"{self.shown}: {_line(error)}") from error
+        storage.engine.dispose()
+        return storage
 
     def close(self) -> None:
         """Give the connections back."""
@@ -216,7 +218,7 @@ class Database:
         return row and row.version
 
     def _create(self) -> None:
-        self.storage().engine.dispose()
+        self.storage()  # creates Optuna's tables
         with self.write() as connection:
             TABLES.create_all(connection)
             connection.execute(insert_new(connection, SCHEMAS), {"id": 1, "version": SCHEMA, "software": _software()})

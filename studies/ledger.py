@@ -82,8 +82,9 @@ class Store:
 
         Raises: BusyError naming the driver that is running it; InputError if it cannot be a study's name.
         """
+        check_study_name(name)
         storage = self._database.storage()
-        lease = Lease(self._database, check_study_name(name), settings, self._lease_seconds)
+        lease = Lease(self._database, name, settings, self._lease_seconds)
         driver = Driver(self._database, storage, lease, str(settings.get("task", "")))
         try:
             yield driver

@@ -62,7 +62,9 @@ def test_a_constant_holds_for_ever():
     assert Constant(lr=0.1).until(5) == math.inf
 
 
-@pytest.mark.parametrize("content", [{"lr": 0.0}, {"lr": math.inf}, {"lr": 0.1, "over": 0}, {"lr": 0.1, "over": 10, "interval": 0}])
+@pytest.mark.parametrize(
+    "content", [{"lr": 0.0}, {"lr": math.inf}, {"lr": 0.1, "over": 0}, {"lr": 0.1, "over": 10, "interval": 0}]
+)
 def test_a_schedule_checks_itself(content):
     with pytest.raises(ValueError):
         Linear(**{"over": 10, **content})

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import socket
 import time
 
 import optuna
@@ -29,7 +31,14 @@ def points(*steps, accuracy=None, **more):
 
 
 def decision(*evidence, winner=PLAN, **changes):
-    content = {"stage": "stage1", "question": "Which rate?", "metric": ACCURACY, "winner": winner, "value": 0.1, "rule": "the best"}
+    content = {
+        "stage": "stage1",
+        "question": "Which rate?",
+        "metric": ACCURACY,
+        "winner": winner,
+        "value": 0.1,
+        "rule": "the best",
+    }
     return Decision(**{**content, **changes}, evidence=evidence)
 
 
@@ -296,7 +305,7 @@ class TestStore:
             record = store.record("flowers")
         assert record.settings == SETTINGS
         assert before - 1 <= created == record.created <= record.updated <= time.time() + 1
-        assert record.owner.endswith(f":{__import__('os').getpid()}")
+        assert record.owner == f"{socket.gethostname()}:{os.getpid()}"
 
     def test_studies_stages_and_decisions_come_in_order(self, store):
         for name in ("flowers", "ants"):
@@ -320,10 +329,10 @@ class TestStore:
             store.record("moths")
         assert (store.stages("moths"), store.decisions("moths"), store.trials("moths", "stage1")) == ([], [], [])
 
-    @pytest.mark.parametrize("name", ["", "<b>x</b>", "a\nb", "../up", "a/b", "x" * 81, "-x"])
-    def test_hostile_names_are_refused(self, store, name):
-        with pytest.raises(InputError, match="--study: expected 1 to 80 letters"), store.drive(name, SETTINGS):
-            pass
+    def test_hostile_names_are_refused(self, store):
+        for name in ("", "<b>x</b>", "a\nb", "../up", "a/b", "x" * 81, "-x"):
+            with pytest.raises(InputError, match="--study: expected 1 to 80 letters"), store.drive(name, SETTINGS):
+                pass
         assert store.studies() == []
 
     def test_a_second_driver_is_refused_and_told_who_is_the_first(self, store, storage_url):
