@@ -1,0 +1,140 @@
+"""What would the method have done on curves that were recorded? A workload that answers from a table instead of training.
+
+The table's columns: optimizer, lr, batch_size, momentum, seed, step, train_loss, val_loss, val_accuracy (parquet or csv).
+"""
+
+import hashlib
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from studies.errors import InputError
+from studies.plan import Plan
+from studies.schedule import Constant
+from studies.trial import Metric
+
+COLUMNS = ("optimizer", "lr", "batch_size", "momentum", "seed", "step", "train_loss", "val_loss", "val_accuracy")
+CHOICES = ("optimizer", "batch_size", "momentum", "seed")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recorded run. steps: ascending; columns: the values at these steps, by name."""
+
+    steps: list[int]
+    columns: Mapping[str, list[float]]
+
+    def mean(self, name: str, after: int, upto: int) -> float:
+        """The mean over the steps in (after, upto]; the latest value if none was recorded there."""
+        first, last = bisect_right(self.steps, after), bisect_right(self.steps, upto)
+        values = self.columns[name]
+        return sum(values[first:last]) / (last - first) if last > first else values[max(0, last - 1)]
+
+    def latest(self, name: str, step: int) -> float:
+        """The value recorded last at or before a step; the first one before that."""
+        return self.columns[name][max(0, bisect_right(self.steps, step) - 1)]
+
+
+class Replay:
+    """A recorded table as a workload (trainables.trainable.Workload).
+
+    max_steps: where the table ends, at the batch size with which stage 1 looks. holds: the recorded optimizers, batch
+    sizes, momenta and seeds.
+
+    Raises: InputError if the file is no such table.
+    """
+
+    train_examples = valid_examples = 0
+
+    def __init__(self, path: Path):
+        table = _read(path)
+        self.name, self._path = path.stem, path
+        self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+        accurate = table.val_accuracy.notna().any()
+        self.target = Metric(name="val_accuracy", mode="max") if accurate else Metric(name="val_loss", mode="min")
+        self.holds = {name: [value.item() if hasattr(value, "item") else value for value in sorted(table[name].unique())] for name in CHOICES}
+        self._ends = table.groupby("batch_size").step.max().to_dict()
+        self._runs: dict[tuple, dict[float, Recording]] = {}
+        for key, run in table.sort_values("step").groupby([*CHOICES, "lr"]):
+            columns = {name: run[name].tolist() for name in ("train_loss", "val_loss", "val_accuracy")}
+            self._runs.setdefault(key[:-1], {})[key[-1]] = Recording(run.step.tolist(), columns)
+
+    def max_steps(self, batch_size: int) -> int:
+        """Where the table ends for this batch size, in steps."""
+        return int(self._ends[batch_size])
+
+    def trainable(self, plan: Plan, device: str = "cpu") -> "Replayed":
+        """Raises: InputError if the table cannot answer the plan, saying what it holds."""
+        for name in CHOICES:
+            if getattr(plan, name) not in self.holds[name]:
+                self._refuse(f"--{name.replace('_', '-')}", getattr(plan, name), self.holds[name])
+        runs = self._runs.get((plan.optimizer, plan.batch_size, plan.momentum, plan.seed), {})
+        rates = sorted(runs)
+        if not rates:
+            self._refuse("plan", plan.describe(), "no run of this combination")
+        if any(not isinstance(segment.rate, Constant) for segment in plan.segments) or len(plan.segments) > 1:
+            self._refuse("schedule", "a rate that changes", "constant rates only")
+        if plan.segments and not rates[0] * (1 - 1e-9) <= plan.lr <= rates[-1] * (1 + 1e-9):
+            self._refuse("--lrs", plan.lr, f"rates from {rates[0]:g} to {rates[-1]:g} with {self._shown(plan)}")
+        return Replayed(runs, rates, self.target)
+
+    def _shown(self, plan: Plan) -> str:
+        return ", ".join(f"{name} {getattr(plan, name)}" for name in CHOICES)
+
+    def _refuse(self, key: str, came: Any, holds: Any) -> None:
+        raise InputError(f"{key}: {self._path} cannot answer {came}; it holds {holds}")
+
+
+class Replayed:
+    """One run read from the table (trainables.trainable.Trainable); between two recorded rates, interpolated in log lr."""
+
+    def __init__(self, runs: dict[float, Recording], rates: list[float], target: Metric):
+        self._runs, self._rates, self._target = runs, rates, target
+        self._step, self._lr = 0, rates[0]
+
+    def train(self, steps: int, lr: float) -> float:
+        before, self._step, self._lr = self._step, self._step + steps, lr
+        return self._between(lambda run: run.mean("train_loss", before, self._step))
+
+    def evaluate(self) -> dict[str, float]:
+        names = ("val_loss", "val_accuracy") if self._target.name == "val_accuracy" else ("val_loss",)
+        return {name: self._between(lambda run, name=name: run.latest(name, self._step)) for name in names}
+
+    def state(self) -> dict[str, Any]:
+        return {"step": self._step, "lr": self._lr}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._step, self._lr = state["step"], state["lr"]
+
+    def _between(self, read: Any) -> float:
+        """What the runs on either side of the rate say, weighted by their distance in log lr."""
+        place = min(max(bisect_left(self._rates, self._lr * (1 - 1e-9)), 0), len(self._rates) - 1)
+        above = self._rates[place]
+        if place == 0 or math.isclose(above, self._lr, rel_tol=1e-6):
+            return read(self._runs[above])
+        below = self._rates[place - 1]
+        weight = math.log(self._lr / below) / math.log(above / below)
+        return (1 - weight) * read(self._runs[below]) + weight * read(self._runs[above])
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise InputError(f"--task: there is no file {path}")
+    try:
+        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except Exception as error:
+        raise InputError(f"{path}: expected a parquet or csv table; {type(error).__name__}: {str(error).splitlines()[0]}") from None
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
+    for name in COLUMNS[1:]:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise InputError(f"{path}: {name}: expected numbers")
+    if table.empty or not (table.lr > 0).all() or not (table.step > 0).all():
+        raise InputError(f"{path}: expected at least one row, with lr and step above 0")
+    return table
