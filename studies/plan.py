@@ -82,7 +82,7 @@ class Plan(Value):
         if not self.segments:
             return self.id
         last = self.segments[-1].model_copy(update={"steps": 1})
-        return self.model_copy(update={"segments": (*self.segments[:-1], last)}).id
+        return self.but(segments=(*self.segments[:-1], last)).id  # a copy would bring the id that is cached here along
 
     def upto(self, n: int) -> "Plan":
         """The same plan, ended after n steps.

@@ -56,7 +56,7 @@ def test_a_continuation_begins_as_the_plan_did(plan, segment):
 @given(plans, st.data())
 def test_a_later_end_is_on_the_same_line_and_another_path_is_not(plan, data):
     longer = plan.to(plan.steps + data.draw(st.integers(1, 30)))
-    assert longer.line == plan.line and longer.id != plan.id
+    assert longer.id != plan.id and longer.line == plan.line
     assert longer.upto(plan.steps) == plan == longer.to(plan.steps)
     assert plan.but(seed=plan.seed + 1).line != plan.line
     assert plan.then(Segment(steps=1, rate=Constant(lr=0.7))).line != plan.line
