@@ -64,13 +64,17 @@ class Checkpoints:
         path = self.path(plan, checkpoint.step)
         content = io.BytesIO()
         points = [(point.step, dict(point.values), point.seconds) for point in checkpoint.points]
-        torch.save({"state": checkpoint.state, "points": points, "seconds": checkpoint.seconds, "partial": checkpoint.partial}, content)
+        torch.save(
+            {"state": checkpoint.state, "points": points, "seconds": checkpoint.seconds, "partial": checkpoint.partial}, content
+        )
         body = content.getbuffer()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, MAGIC + hashlib.sha256(body).digest(), body)
         except OSError as error:
-            raise StorageError(f"{path}: {error.strerror or error}; nothing that was saved before is lost, run again to go on") from error
+            raise StorageError(
+                f"{path}: {error.strerror or error}; nothing that was saved before is lost, run again to go on"
+            ) from error
         return path
 
     def steps(self, plan: Plan) -> list[int]:

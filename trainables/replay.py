@@ -57,7 +57,10 @@ class Replay:
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
         accurate = table.val_accuracy.notna().any()
         self.target = Metric(name="val_accuracy", mode="max") if accurate else Metric(name="val_loss", mode="min")
-        self.holds = {name: [value.item() if hasattr(value, "item") else value for value in sorted(table[name].unique())] for name in CHOICES}
+        self.holds = {
+            name: [value.item() if hasattr(value, "item") else value for value in sorted(table[name].unique())]
+            for name in CHOICES
+        }
         self._ends = table.groupby("batch_size").step.max().to_dict()
         self._runs: dict[tuple, dict[float, Recording]] = {}
         for key, run in table.sort_values("step").groupby([*CHOICES, "lr"]):
@@ -128,7 +131,9 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except Exception as error:
-        raise InputError(f"{path}: expected a parquet or csv table; {type(error).__name__}: {str(error).splitlines()[0]}") from None
+        raise InputError(
+            f"{path}: expected a parquet or csv table; {type(error).__name__}: {str(error).splitlines()[0]}"
+        ) from None
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")

@@ -141,7 +141,11 @@ class Custom:
         self.target = Metric(name=getattr(made, "metric", "loss"), mode=getattr(made, "mode", "min"))
 
     def trainable(self, plan: Plan, device: str) -> Any:
-        offered = {"plan": plan, "device": device, **{name: getattr(plan, name) for name in ("batch_size", "momentum", "optimizer", "seed")}}
+        offered = {
+            "plan": plan,
+            "device": device,
+            **{name: getattr(plan, name) for name in ("batch_size", "momentum", "optimizer", "seed")},
+        }
         wanted = inspect.signature(self._made).parameters
         return self._made(**{name: value for name, value in offered.items() if name in wanted})
 
@@ -210,9 +214,13 @@ def _file_module(path: Path) -> ModuleType:
 
 def _named(module: ModuleType, name: str, spec: str) -> type:
     made = getattr(module, name, None)
-    if inspect.isclass(made) and (issubclass(made, Task) or all(hasattr(made, m) for m in ("train", "evaluate", "state", "restore"))):
+    if inspect.isclass(made) and (
+        issubclass(made, Task) or all(hasattr(made, m) for m in ("train", "evaluate", "state", "restore"))
+    ):
         return made
-    there = [key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, Task) and value is not Task]
+    there = [
+        key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, Task) and value is not Task
+    ]
     what = "is no subclass of Task or Trainable" if made is not None else "is not there"
     raise InputError(f"--task {spec}: {name} {what}; tasks in it: {', '.join(there) or 'none'}")
 

@@ -94,12 +94,13 @@ class Settings(Value):
             raise InputError(f"--{key.partition('.')[0].replace('_', '-')}:{rest}") from None
 
     def resolve(self, workload: Workload) -> "Settings":
-        """Fill in what follows from the task: lengths from its size, choices from what a recorded table holds."""
+        """Fill in what follows from the task: lengths from its size, choices from what a recorded table holds (one seed
+        a run, and no decay: stage 3 is left out)."""
         holds = getattr(workload, "holds", {})
         batch_size = self.batch_size or _nearest(64, holds.get("batch_size"))
         epoch = workload.train_examples or 1_000 * batch_size
         steps = min(MOST_STEPS, max(FEWEST_STEPS, math.ceil(EPOCHS * epoch / batch_size)))
-        max_steps = self.max_steps or getattr(workload, "max_steps", None) or steps
+        max_steps = self.max_steps or _end(workload, batch_size) or steps
         often = max(max_steps * batch_size / EVALUATIONS, workload.valid_examples / 3 / EVALUATION_SHARE)
         eval_examples = self.eval_examples or max(1, min(round(often), max_steps * batch_size // 8))
         every = max(1, round(eval_examples / batch_size))
@@ -111,6 +112,8 @@ class Settings(Value):
                 "max_steps": max(1, max_steps // every) * every,
                 "eval_examples": eval_examples,
                 "seed": _first(self.seed, holds.get("seed")),
+                "repeats": 1 if holds else self.repeats,
+                "stages": tuple(name for name in self.stages if not holds or name != "stage3"),
             }
         )
 
@@ -163,3 +166,8 @@ def _nearest(value: float, choices: Any) -> Any:
 
 def _first(value: Any, choices: Any) -> Any:
     return value if not choices or value in choices else choices[0]
+
+
+def _end(workload: Workload, batch_size: int) -> int | None:
+    """Where a recorded table ends; None for what really trains."""
+    return workload.max_steps(batch_size) if hasattr(workload, "max_steps") else None

@@ -1,0 +1,181 @@
+"""CIFAR-10, or any folder or zip of images by class, and a small residual network.
+
+Without --data, torchvision's data set, downloaded once. With it: a zip or a folder. Inside: train/CLASS/image and
+valid/CLASS/image (or test/ for valid/; or train.zip and test.zip), or CLASS/image alone, of which a tenth validates.
+Images are decoded once and kept beside the data as one tensor file.
+"""
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from studies.errors import InputError
+from trainables.task import Task
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "staged-tuner"
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm"}
+SIZE = 32
+VALID_NAMES = ("valid", "val", "test")
+
+
+class Cifar10(Task):
+    """Ten classes of 32 x 32 colour images (as many classes as --data has folders)."""
+
+    metric, mode = "accuracy", "max"
+
+    def data(self):
+        train, valid = _torchvision() if self.data_path is None else _images(Path(self.data_path))
+        self.classes = int(train[1].max()) + 1
+        return train, valid
+
+    def model(self):
+        return ResNet(self.classes)
+
+
+class ResNet(nn.Module):
+    """He et al. 2015 (arXiv:1512.03385, 4.2) for 32 x 32 images, in small: three stages of one block, 16 to 64 channels.
+
+    Takes bytes, shape (batch, 3, 32, 32), and normalises them itself.
+    """
+
+    def __init__(self, classes: int, width: int = 16):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([125.3, 123.0, 113.9]).reshape(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor([63.0, 62.1, 66.7]).reshape(1, 3, 1, 1))
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        self.blocks = nn.Sequential(Block(width, width, 1), Block(width, 2 * width, 2), Block(2 * width, 4 * width, 2))
+        self.head = nn.Linear(4 * width, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.blocks(self.stem((images - self.mean) / self.deviation))
+        return self.head(features.mean((2, 3)))
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut."""
+
+    def __init__(self, before: int, after: int, stride: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        self.shortcut = (
+            nn.Identity()
+            if (before, stride) == (after, 1)
+            else nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return nn.functional.relu(self.body(images) + self.shortcut(images))
+
+
+Half = tuple[torch.Tensor, torch.Tensor]
+"""Images, uint8 of shape (examples, 3, 32, 32), and labels, int64 of shape (examples,)."""
+
+
+def _torchvision() -> tuple[Half, Half]:
+    from torchvision.datasets import CIFAR10
+
+    try:
+        halves = [CIFAR10(CACHE, train=train, download=True) for train in (True, False)]
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"--task cifar10: cannot be downloaded to {CACHE} ({error}); give a folder or zip of images by class with --data"
+        ) from None
+    return tuple((torch.from_numpy(half.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(half.targets)) for half in halves)
+
+
+def _images(path: Path) -> tuple[Half, Half]:
+    """Read a folder or zip, or the tensor file that was made of it before.
+
+    Raises: InputError if there are no images by class in it.
+    """
+    if not path.exists():
+        raise InputError(f"--data: there is no {path}; expected a folder or zip of images by class")
+    sources = _sources(path)
+    kept = CACHE / f"{_fingerprint(path)}.pt"
+    if kept.is_file():
+        return torch.load(kept, weights_only=True)
+    halves = tuple(_read(source) for source in sources) if len(sources) == 2 else _divided(_read(sources[0]))
+    if {*halves[0][2]} != {*halves[1][2]}:
+        raise InputError(f"--data {path}: train has the classes {', '.join(halves[0][2])}, valid has {', '.join(halves[1][2])}")
+    halves = tuple((images, labels) for images, labels, _ in halves)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    aside = kept.with_suffix(f".{os.getpid()}.tmp")
+    torch.save(halves, aside)
+    aside.replace(kept)
+    return halves
+
+
+def _sources(path: Path) -> list[zipfile.Path | Path]:
+    """The folder that holds the classes; or the two that do, for training and for validation."""
+    root = zipfile.Path(path) if zipfile.is_zipfile(path) else path
+    if not root.is_dir():
+        raise InputError(f"--data: expected a folder or zip of images by class; got the file {path}")
+    inside = {entry.name: entry for entry in root.iterdir()}
+    for name in VALID_NAMES:
+        if "train" in inside and name in inside:
+            return [inside["train"], inside[name]]
+        if "train.zip" in inside and f"{name}.zip" in inside and isinstance(root, Path):
+            return [zipfile.Path(inside["train.zip"]), zipfile.Path(inside[f"{name}.zip"])]
+    return [root]
+
+
+def _read(source: zipfile.Path | Path) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    classes = sorted(entry.name for entry in source.iterdir() if entry.is_dir())
+    if len(classes) == 1 and not any(_is_image(entry) for entry in (source / classes[0]).iterdir()):
+        return _read(source / classes[0])
+    images, labels = [], []
+    for label, name in enumerate(classes):
+        for entry in sorted((source / name).iterdir(), key=lambda entry: entry.name):
+            if _is_image(entry):
+                images.append(_decoded(entry))
+                labels.append(label)
+    if len(classes) < 2 or not images:
+        raise InputError(
+            f"--data {source}: expected folders of images, one a class; found {len(classes)} with {len(images)} images"
+        )
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels), classes
+
+
+def _is_image(entry: zipfile.Path | Path) -> bool:
+    return entry.is_file() and Path(entry.name).suffix.lower() in IMAGES
+
+
+def _decoded(entry: zipfile.Path | Path) -> np.ndarray:
+    try:
+        image = Image.open(io.BytesIO(entry.read_bytes())).convert("RGB")
+    except OSError as error:
+        raise InputError(f"--data: {entry} is no image: {error}") from None
+    return np.asarray(image if image.size == (SIZE, SIZE) else image.resize((SIZE, SIZE)))
+
+
+def _divided(whole: tuple[torch.Tensor, torch.Tensor, list[str]]) -> Iterator:
+    """A tenth of each class, always the same, validates."""
+    images, labels, classes = whole
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    rank = torch.zeros_like(labels)
+    for label in range(len(classes)):
+        mine = order[labels[order] == label]
+        rank[mine] = torch.arange(len(mine))
+    valid = rank < torch.bincount(labels, minlength=len(classes))[labels].clamp_min(10) // 10
+    return tuple((images[half], labels[half], classes) for half in (~valid, valid))
+
+
+def _fingerprint(path: Path) -> str:
+    """Of names, sizes and times of all the files: the cache is made anew when one changes."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    told = "\n".join(f"{file.relative_to(path)} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files)
+    return hashlib.sha256(f"{path.resolve()}\n{told}".encode()).hexdigest()[:24]
