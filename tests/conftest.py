@@ -31,7 +31,7 @@ class PostgreSQL:
 
     def start(self):
         command = [self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self._port), "-k", self._folder]
-        options = ["-c", "listen_addresses=127.0.0.1"]
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]  # the machine itself is never killed here
         with open(self._folder / "log", "ab") as log:
             self._server = subprocess.Popen([*self._as, *command, *options], cwd=self._folder, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
@@ -40,16 +40,21 @@ class PostgreSQL:
             assert alive, f"{ready.stdout}{ready.stderr}{(self._folder / 'log').read_text()}"
             time.sleep(0.05)
 
-    def stop(self):
-        """At once, without waiting for the clients; what was committed is kept."""
-        self._server.send_signal(signal.SIGQUIT)
+    def stop(self, how: int = signal.SIGINT):
+        """Without waiting for the clients: their connections break."""
+        self._server.send_signal(how)
         self._server.wait(30)
 
-    def database(self, template: str = "template1") -> str:
-        """The URL of a fresh database, or of a copy of one."""
+    def database(self) -> str:
+        """The URL of a fresh database."""
         name = f"tuner{next(self._names)}"
-        self._call("createdb", *self._where, f"--template={template.rsplit('/')[-1]}", name)
+        self._call("createdb", *self._where, name)
         return f"postgresql://tuner@127.0.0.1:{self._port}/{name}"
+
+    def empty(self, url: str):
+        """Remove all rows of a storage."""
+        tables = "studies, tuner_studies, tuner_stages, tuner_trials, tuner_points, tuner_decisions"
+        self._call("psql", *self._where, "--command", f"TRUNCATE {tables} CASCADE", url.rsplit("/")[-1])
 
     @property
     def _where(self):
@@ -74,24 +79,30 @@ def postgresql():
         server.start()
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)
         shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def fresh_storage(request, tmp_path_factory):
-    """Makes the URLs of databases with all tables and no rows; one prepared database is copied, which is faster."""
-    if request.param == "sqlite":
-        prepared = tmp_path_factory.mktemp("prepared") / "studies.db"
-        Store(f"sqlite:///{prepared}").close()
-        return lambda folder: f"sqlite:///{shutil.copy(prepared, folder)}"
-    server = request.getfixturevalue("postgresql")
-    prepared = server.database()
-    Store(prepared).close()
-    return lambda folder: server.database(prepared)
+@pytest.fixture(scope="session")
+def sqlite_storage(tmp_path_factory):
+    """The file of a storage with all tables and no rows, to be copied."""
+    path = tmp_path_factory.mktemp("prepared") / "studies.db"
+    Store(f"sqlite:///{path}").close()
+    return path
 
 
-@pytest.fixture
-def storage_url(fresh_storage, tmp_path):
+@pytest.fixture(scope="session")
+def postgresql_storage(postgresql):
+    """The URL of a storage with all tables, to be emptied before use."""
+    Store(url := postgresql.database()).close()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage_url(request, tmp_path):
     """An empty storage, on each kind of database."""
-    return fresh_storage(tmp_path)
+    if request.param == "sqlite":
+        return f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_storage'), tmp_path)}"
+    url = request.getfixturevalue("postgresql_storage")
+    request.getfixturevalue("postgresql").empty(url)
+    return url

@@ -64,8 +64,8 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_what_was_there(tmp_path):
         assert connection.exec_driver_sql("select count(*) from ballast").scalar() == 0
 
 
-def test_a_newer_schema_says_which_version_to_use(fresh_storage, tmp_path):
-    database = Database(url := fresh_storage(tmp_path))
+def test_a_newer_schema_says_which_version_to_use(tmp_path):
+    database = Database(url := f"sqlite:///{tmp_path}/studies.db")
     with database.write() as connection:
         connection.execute(sa.text("update tuner_schema set version = :version, software = '9.1'"), {"version": SCHEMA + 1})
     words = (
@@ -75,8 +75,8 @@ def test_a_newer_schema_says_which_version_to_use(fresh_storage, tmp_path):
         Store(url)
 
 
-def test_tables_of_a_newer_optuna_are_not_written_to(fresh_storage, tmp_path):
-    store = Store(fresh_storage(tmp_path))
+def test_tables_of_a_newer_optuna_are_not_written_to(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/studies.db")
     with store._database.write() as connection:
         connection.exec_driver_sql("update alembic_version set version_num = 'v99.0.0'")
     with pytest.raises(StorageError, match="[Oo]ptuna"), store.drive("flowers", {}):
