@@ -22,17 +22,19 @@ def trials_frame(stages: Sequence[StageResults]) -> pd.DataFrame:
     """One row a trial, in the order of stages and numbers.
 
     steps: of its plan; last: the step it stands at; begun: steps that were there already when its own training began.
-    value: the metric when it was last measured (NaN if never); label, outcome: the decision's words on it ("" without);
+    value: the metric when it was last measured (NaN if never). place: among the decision's evidence, from 1 (0: none);
+    label, outcome: its words on it ("" without). winner, runner_up: it goes their way, perhaps further or not as far.
     line: the same for plans that differ in their ends only. error: the last line of it.
     """
-    columns = ["stage", "number", "state", *PLAN, "last", "begun", "seconds", "metric", "value", "label", "outcome", "winner"]
+    columns = ["stage", "number", "state", *PLAN, "last", "begun", "seconds", "metric", "value", "place", "label", "outcome"]
     rows = [_trial(stage, trial) for stage in stages for trial in stage.trials]
-    return pd.DataFrame(rows, columns=[*columns, "line", "error"])
+    return pd.DataFrame(rows, columns=[*columns, "winner", "runner_up", "line", "error"])
 
 
 def _trial(stage: StageResults, trial: Trial) -> dict[str, Any]:
     decision = stage.decision
-    said = next((one for one in decision.evidence if trial.number in one.trials), None) if decision else None
+    evidence = decision.evidence if decision else ()
+    place, said = next(((i, one) for i, one in enumerate(evidence, 1) if trial.number in one.trials), (0, None))
     return {
         "stage": stage.name,
         "number": trial.number,
@@ -43,9 +45,11 @@ def _trial(stage: StageResults, trial: Trial) -> dict[str, Any]:
         "seconds": trial.points[-1].seconds if trial.points else 0.0,
         "metric": stage.metric.name,
         "value": trial_value(stage, trial),
+        "place": place,
         "label": said.label if said else "",
         "outcome": said.outcome if said else "",
         "winner": bool(decision) and trial.plan.line == decision.winner.line,
+        "runner_up": bool(decision and decision.runner_up) and trial.plan.line == decision.runner_up.line,
         "line": trial.plan.line,
         "error": words.reason(trial),
     }

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from studies.plan import Plan
 from studies.schedule import Constant, Exponential, Schedule, Warmup
@@ -19,12 +19,21 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def measured(value: float | None, interval: tuple[float, float] | None = None) -> str:
-    """A value, with its interval where there is one; both to the digits in which the interval's ends differ."""
+    """A value with its interval, all to the decimals that the interval's width is worth."""
     if value is None or interval is None:
         return number(value)
-    width = interval[1] - interval[0]
-    digits = 4 if width <= 0 else max(2, min(6, math.ceil(math.log10(max(abs(value), width) / width)) + 2))
-    return f"{number(value, digits)} ({number(interval[0], digits)} to {number(interval[1], digits)})"
+    told, low, high = alike((value, *interval))
+    return f"{told} ({low} to {high})"
+
+
+def alike(values: Sequence[float]) -> list[str]:
+    """Values that are to be compared, to the same number of decimals: enough to tell them apart, no more."""
+    found = [value for value in values if math.isfinite(value)]
+    spread = max(found, default=0.0) - min(found, default=0.0)
+    decimals = math.ceil(-math.log10(spread)) + 1 if spread > 0 else None
+    if decimals is None or not 0 <= decimals <= 8 or max(map(abs, found)) >= 1e5:
+        return [number(value) for value in values]
+    return [f"{value:.{decimals}f}" if math.isfinite(value) else number(value) for value in values]
 
 
 def duration(seconds: float) -> str:

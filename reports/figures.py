@@ -1,0 +1,442 @@
+"""What is to be seen? Frames in, matplotlib figures out: what the text in method/004 looks at in each stage.
+
+Curves of the sweep, the point of convergence on the winner's, batch size against momentum, validation under each decay with
+the schedules below, the update ratio. No global state: figures may be drawn in any thread that has the drawing to itself.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from reports import words
+from reports.drawing import (
+    GROUND,
+    INK,
+    LINE,
+    OTHER,
+    SECOND,
+    SMALL,
+    SOFT,
+    THIRD,
+    WON,
+    End,
+    canvas,
+    finite,
+    label_ends,
+    limits,
+    spans,
+    steps_axis,
+    value_axis,
+)
+from reports.frames import curves_frame, evidence_frame, schedules_frame, trials_frame
+from reports.stages import StageResults
+from studies.decision import Decision
+from studies.trial import Metric
+
+RATIO = 1e-3
+"""method/004's healthy ratio of update norm to parameter norm (its 10^3 is a slip), by its order of magnitude."""
+
+CAPTIONS = {
+    "loss": "Training loss of every trial; the curve that falls fast and deep is the one to take. A cross marks where one diverged.",
+    "validation": "Validation of every trial. The training loss screens, validation decides.",
+    "convergence": "The winner's own curves, the step at which both have settled, and the safety margin behind it.",
+    "cells": "Validation for each batch size and momentum; brighter is better, the frame is the winner. Grey: left early or broken.",
+    "decays": "Validation under each decay, its schedule below. A decay that pays lifts the curve where its rate comes down.",
+    "update_ratio": "Norm of an update over norm of the weights; the band is one order of magnitude around 0.001.",
+}
+
+
+def figures(stage: StageResults) -> dict[str, Figure]:
+    """Every figure that there is something to be seen in, by name (a key of CAPTIONS); works before the decision, too."""
+    trials, curves = trials_frame([stage]), curves_frame([stage])
+    made: dict[str, Figure | None] = {}
+    metric, decision = stage.metric, stage.decision
+    if trials["schedule"].str.contains("to 0|every").any() or stage.name == "stage3":
+        made["decays"] = decays(trials, curves, schedules_frame([stage]), metric, decision)
+    elif _joint(trials):
+        made["cells"] = cells(_cells(stage, trials), metric, decision)
+    x = "step" if trials["batch_size"].nunique() <= 1 else "examples"
+    if "decays" not in made:
+        made["loss"] = sweep(trials, curves, "train_loss", _loss_title(trials, curves, decision), x=x)
+        title = _validation_title(trials, metric, decision)
+        made["validation"] = sweep(trials, curves, metric.name, title, falls=metric.mode == "min", x=x)
+        made["convergence"] = convergence(trials, curves, metric, decision) if decision else None
+    made["update_ratio"] = update_ratio(trials, curves)
+    return {name: figure for name, figure in made.items() if figure is not None}
+
+
+def sweep(
+    trials: pd.DataFrame, curves: pd.DataFrame, name: str, title: str, *, falls: bool = True, x: str = "step"
+) -> Figure | None:
+    """One value of every trial over steps or examples, the winner in front; None if it was never measured.
+
+    falls: lower is better, so a logarithmic scale shows how deep.
+    """
+    if name not in curves or not len(finite(curves[name])):
+        return None
+    figure, [axes] = canvas(title)
+    _bundle(axes, trials, curves, name, x, 4.0, falls)
+    steps_axis(axes, curves[x].max(), "training examples" if x == "examples" else "steps")
+    return figure
+
+
+def _bundle(
+    axes: Axes,
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    name: str,
+    x: str,
+    height: float,
+    falls: bool,
+    shown: tuple[float, float] | None = None,
+) -> None:
+    """Curves with labels at their ends. shown: limits of a logarithmic scale; None: scale and limits as the values ask for."""
+    lines = {number: part for number, part in curves.groupby("number", sort=False) if len(finite(part[name]))}
+    broken = set(trials.loc[trials["state"].isin(["diverged", "failed"]), "number"])
+    sound = [part[name].to_numpy() for number, part in lines.items() if number not in broken]
+    sound = sound or [part[name].to_numpy() for part in lines.values()]
+    logarithmic = falls and (shown is not None or spans(sound))
+    shown = shown or limits(sound, logarithmic)
+    axes.set_xlim(0, curves[x].max())
+    axes.set_ylim(*shown)
+    value_axis(axes, _title_of(name), logarithmic)
+    ends, named, joint = [], _names(trials), _joint(trials)
+    for place, row in enumerate(_by_importance(trials, lines), 1):
+        part = lines[row.number]
+        colour, width = (WON, 2.6) if row.winner else (SECOND, 1.6) if row.runner_up else (OTHER, 1.1)
+        many = 1.0 if row.winner or row.runner_up or len(lines) <= 20 else 0.45
+        dashes = (0, (3, 1.5)) if row.number in broken else "solid"
+        values = part[name].where(np.isfinite(part[name]))
+        axes.plot(part[x], values, color=colour, linewidth=width, linestyle=dashes, alpha=many, zorder=30 - min(place, 25))
+        last = values.last_valid_index()
+        end = End(part.loc[last, x], values[last], named[row.number], colour if colour != OTHER else SOFT, bool(row.winner))
+        if row.number in broken:
+            end = End(end.x, end.y, f"{end.text} {row.state}", SOFT)
+            axes.plot([end.x], [min(max(end.y, shown[0]), shown[1])], "x", color=SOFT, markersize=7, clip_on=False, zorder=31)
+        if end.text not in [one.text for one in ends] and (row.winner or row.runner_up or not joint):
+            ends.append(end)
+    label_ends(axes, ends, height)
+
+
+def _by_importance(trials: pd.DataFrame, lines: dict) -> list:
+    """Rows with a curve: winner, runner-up, then as the decision ranked them, or as they were planned."""
+    rows = [row for row in trials.itertuples() if row.number in lines]
+    return sorted(rows, key=lambda row: (not row.winner, not row.runner_up, row.place, row.number))
+
+
+def _names(trials: pd.DataFrame) -> dict[int, str]:
+    """What a curve is called: by what sets it apart from the others."""
+    joint = _joint(trials)
+
+    def name(row) -> str:
+        if joint:
+            return f"batch {row.batch_size:,}, m {words.number(row.momentum)}"
+        return words.number(row.lr) if trials["lr"].nunique() > 1 else _tail(row.schedule)
+
+    return {row.number: name(row) for row in trials.itertuples()}
+
+
+def _tail(schedule: str) -> str:
+    """A decay without the constant rate before it, and without where it begins."""
+    return schedule.replace("constant, ", "").partition(" from step ")[0]
+
+
+def _joint(trials: pd.DataFrame) -> bool:
+    """The trials differ in batch size or momentum: too many to name each at its curve."""
+    return len(trials.drop_duplicates(["batch_size", "momentum"])) > 1
+
+
+def _title_of(name: str) -> str:
+    """A measured value for a reader."""
+    return {"train_loss": "training loss", "val_loss": "validation loss"}.get(name, name.replace("_", " "))
+
+
+def _winner(trials: pd.DataFrame) -> pd.Series | None:
+    """The trial that went farthest along the winner's line."""
+    won = trials[trials["winner"]]
+    return won.loc[won["last"].idxmax()] if len(won) else None
+
+
+def _loss_title(trials: pd.DataFrame, curves: pd.DataFrame, decision: Decision | None) -> str:
+    won = _winner(trials)
+    if won is None or "train_loss" not in curves:
+        return "Training loss"
+    name = _names(trials)[won["number"]]
+    name = name if "batch" in name else f"lr {name}"
+    rivals = trials.loc[~trials["state"].isin(["diverged", "failed"]), "number"]
+    falls = {number: _fall(part) for number, part in curves[curves["number"].isin(rivals)].groupby("number")}
+    falls = {number: fall for number, fall in falls.items() if len(fall)}
+    if won["number"] not in falls or len(falls) < 2:
+        return f"{name} is taken"
+    deepest = min(falls, key=lambda number: falls[number].iloc[-1])
+    level = falls[won["number"]].iloc[-1] * 1.25
+    arrivals = {number: fall[fall <= level].index.min() for number, fall in falls.items() if fall.iloc[-1] <= level}
+    how = (["fastest"] if arrivals[won["number"]] == min(arrivals.values()) else []) + (
+        ["deepest"] if deepest == won["number"] else []
+    )
+    return f"{name} falls {' and '.join(how)}" if how else f"{name} falls deep, and validates best"
+
+
+def _fall(part: pd.DataFrame) -> pd.Series:
+    """The lowest loss so far (running median of three) by examples."""
+    loss = part.set_index("examples")["train_loss"].replace([math.inf, -math.inf], math.nan).dropna()
+    return loss.rolling(3, min_periods=1).median().cummin()
+
+
+def _validation_title(trials: pd.DataFrame, metric: Metric, decision: Decision | None) -> str:
+    won = _winner(trials)
+    if won is None or decision is None:
+        return f"Validation: {metric.name}"
+    name = _names(trials)[won["number"]]
+    name = name if "batch" in name else f"lr {name}"
+    return f"{name} reaches {metric.name} {words.measured(decision.value, decision.interval)}"
+
+
+def convergence(trials: pd.DataFrame, curves: pd.DataFrame, metric: Metric, decision: Decision) -> Figure | None:
+    """The winner's training loss and metric, where they have settled, and the margin. None without that mark or a curve."""
+    won, converged = _winner(trials), decision.marks.get("converged")
+    part = curves[curves["number"] == won["number"]] if won is not None else curves[:0]
+    names = [name for name in dict.fromkeys(("train_loss", metric.name)) if name in part and len(finite(part[name]))]
+    if converged is None or not names:
+        return None
+    until = decision.marks.get("step_nums", decision.winner.steps)
+    title = f"Converged at step {words.number(converged)}; with the safety margin, {words.number(until)} steps"
+    if until < converged:
+        title = f"Not converged: settled only at step {words.number(converged)}, cut at {words.number(until)} steps"
+    figure, panels = canvas(title, [2.4] * len(names))
+    for axes, name in zip(panels, names):
+        values = part[name].where(np.isfinite(part[name]))
+        logarithmic = (name == "train_loss" or metric.mode == "min") and spans([values.to_numpy()])
+        axes.set_ylim(*limits([values.to_numpy()], logarithmic))
+        value_axis(axes, _title_of(name), logarithmic)
+        axes.plot(part["step"], values, color=WON, linewidth=1.8)
+        axes.axvspan(converged, until, color=SECOND, alpha=0.12, linewidth=0)
+        axes.axvline(converged, color=SECOND, linewidth=1.4)
+        axes.axvline(until, color=SECOND, linewidth=1.4, linestyle=(0, (3, 2)))
+        near = values[part["step"] >= converged]
+        if len(near) and math.isfinite(near.iloc[0]):
+            axes.plot([converged], [near.iloc[0]], "o", color=SECOND, markersize=7, markeredgecolor=GROUND, zorder=10)
+    steps_axis(panels[-1], max(part["step"].max(), until) * 1.02)
+    for step, text in ((converged, f"converged\n{words.number(converged)}"), (until, f"safety margin\n{words.number(until)}")):
+        _note(panels[0], text, step, 0.96, SECOND, (-6, 0), ha="right", va="top", fontweight="bold")
+    return figure
+
+
+def _note(axes: Axes, text: str, x: float, y: float, colour: str, shift: tuple[float, float], **how) -> None:
+    """Words at a step (in data) and a height (in fractions of the axes), moved by some points."""
+    place = {"xycoords": axes.get_xaxis_transform(), "xytext": shift, "textcoords": "offset points"}
+    axes.annotate(text, (x, y), color=colour, fontsize=SMALL, **place, **how)
+
+
+def _cells(stage: StageResults, trials: pd.DataFrame) -> pd.DataFrame:
+    """One row for each pair that was tried: batch_size, momentum, value (mean over seeds), state, winner."""
+    columns = ["batch_size", "momentum", "value", "state"]
+    if stage.decision:
+        found, winner = evidence_frame([stage])[columns], stage.decision.winner
+        won = (found["batch_size"] == winner.batch_size) & (found["momentum"] == winner.momentum)
+    else:
+        found = trials[columns].groupby(["batch_size", "momentum"], as_index=False).agg({"value": "mean", "state": "first"})
+        won = pd.Series(False, found.index)
+    return found.assign(winner=won).drop_duplicates(["batch_size", "momentum"])
+
+
+def cells(frame: pd.DataFrame, metric: Metric, decision: Decision | None) -> Figure:
+    """Batch size against momentum: a heat map where the pairs make a grid, points where they were drawn at random."""
+    title = f"{metric.name} by batch size and momentum"
+    if decision:
+        name = f"batch size {decision.winner.batch_size:,} with momentum {words.number(decision.winner.momentum)}"
+        title = f"{name}: {metric.name} {words.number(decision.value)}" + (", a tie" if decision.tie else "")
+    batches, momenta = sorted(frame["batch_size"].unique()), sorted(frame["momentum"].unique())
+    whole = frame[(frame["state"].isin(["complete", "running"])) & np.isfinite(frame["value"].astype(float))]
+    shade = _shades(whole["value"], metric)
+    if len(frame) > 3 and len(frame) < 0.5 * len(batches) * len(momenta):
+        return _scatter(frame, whole, title, shade)
+    figure, [axes] = canvas(title, [0.9 + 0.5 * len(batches)])
+    told = dict(zip(frame.index, words.alike(frame["value"].astype(float).tolist())))
+    axes.grid(False)
+    axes.spines["bottom"].set_visible(False)
+    for row in frame.itertuples():
+        left, below = momenta.index(row.momentum), batches.index(row.batch_size)
+        sound = row.Index in whole.index
+        face, ink = shade(row.value) if sound else (LINE, SOFT)
+        axes.add_patch(Rectangle((left - 0.48, below - 0.46), 0.96, 0.92, facecolor=face, linewidth=0))
+        if row.winner:
+            axes.add_patch(
+                Rectangle((left - 0.48, below - 0.46), 0.96, 0.92, fill=False, edgecolor=SECOND, linewidth=3, zorder=5)
+            )
+        text = told[row.Index] if row.state not in ("diverged", "failed") else row.state
+        weight = "bold" if row.winner else "normal"
+        axes.text(left, below, text, ha="center", va="center", color=ink, fontsize=SMALL + 1, fontweight=weight)
+    axes.set_xlim(-0.55, len(momenta) - 0.45)
+    axes.set_ylim(-0.55, len(batches) - 0.45)
+    axes.set_xticks(range(len(momenta)), [words.number(one) for one in momenta])
+    axes.set_yticks(range(len(batches)), [words.number(one) for one in batches])
+    axes.set_xlabel("momentum", fontsize=SMALL)
+    axes.set_ylabel("batch size", fontsize=SMALL)
+    return figure
+
+
+def _shades(values: pd.Series, metric: Metric):
+    """A value's colour and the ink that reads on it. One far-off value does not flatten the differences among the good ones."""
+    best, middle = (values.max(), values.median()) if metric.mode == "max" else (values.min(), values.median())
+    worst = values.min() if metric.mode == "max" else values.max()
+    far = best + 4 * (middle - best)
+    floor = max(worst, far) if metric.mode == "max" else min(worst, far)
+    scale = Normalize(*sorted((floor, best)), clip=True) if len(values) and floor != best else None
+
+    def shade(value: float) -> tuple[tuple, str]:
+        place = float(scale(value)) if scale else 1.0
+        colour = colormaps["cividis"](0.12 + 0.8 * (place if metric.mode == "max" else 1 - place if scale else 1.0))
+        luminance = 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]
+        return colour, "#101418" if luminance > 0.45 else "#fdfdfd"
+
+    return shade
+
+
+def _scatter(frame: pd.DataFrame, whole: pd.DataFrame, title: str, shade) -> Figure:
+    """Pairs drawn at random; 1 - momentum is on a logarithmic scale, as it was drawn."""
+    figure, [axes] = canvas(title)
+    axes.set_xscale("log", base=2)
+    slip = -np.log10(1 - frame["momentum"])
+    shown: list[tuple[float, float]] = []
+    for row, height in sorted(zip(frame.itertuples(), slip), key=lambda pair: not pair[0].winner):
+        face = shade(row.value)[0] if row.Index in whole.index else LINE
+        edge, width = (SECOND, 3) if row.winner else (GROUND, 1)
+        axes.plot([row.batch_size], [height], "o", color=face, markersize=16, markeredgecolor=edge, markeredgewidth=width)
+        place = (math.log2(row.batch_size), height)
+        if all(abs(place[0] - x) > 0.7 or abs(place[1] - y) > 0.06 for x, y in shown):  # else it would lie on another's
+            shown.append(place)
+            text = words.number(row.value) if row.state not in ("diverged", "failed") else row.state
+            where = {"xytext": (11, 0), "textcoords": "offset points", "va": "center"}
+            axes.annotate(text, (row.batch_size, height), fontsize=SMALL - 1, color=SOFT, **where)
+    marks = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+    ticks = [one for one in marks if slip.min() - 0.15 <= -math.log10(1 - one) <= slip.max() + 0.15]
+    axes.set_yticks([-math.log10(1 - one) for one in ticks], [f"{one:g}" for one in ticks])
+    low, high = frame["batch_size"].min(), frame["batch_size"].max()
+    sizes = [2**power for power in range(math.floor(math.log2(low)), math.ceil(math.log2(high)) + 1)]
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.set_xlim(low / 1.3, high * 1.6)
+    axes.margins(y=0.12)
+    axes.set_xlabel("batch size, log scale", fontsize=SMALL)
+    axes.set_ylabel("momentum", fontsize=SMALL)
+    return figure
+
+
+def decays(
+    trials: pd.DataFrame, curves: pd.DataFrame, schedules: pd.DataFrame, metric: Metric, decision: Decision | None
+) -> Figure | None:
+    """Validation under each schedule, mean over its seeds, and the schedules below. None before there are curves."""
+    if metric.name not in curves or not len(finite(curves[metric.name])):
+        return None
+    figure, [above, below] = canvas(_decay_title(trials, metric, decision), [3.4, 1.7])
+    last = curves["step"].max()
+    means, rates = {}, {}
+    for schedule, group in trials.groupby("schedule", sort=False):
+        part = curves[curves["number"].isin(group["number"])]
+        mean = part.assign(value=part[metric.name].where(np.isfinite(part[metric.name]))).groupby("step")["value"].mean().dropna()
+        if len(mean):
+            means[schedule] = mean
+            rates[schedule] = schedules[schedules["number"] == group["number"].iloc[0]]
+    roles = _roles(trials, rates)
+    late = [mean[mean.index >= 0.25 * last].to_numpy() for mean in means.values()]
+    above.set_xlim(0, last)
+    above.set_ylim(*(limits(late, False) or limits([mean.to_numpy() for mean in means.values()], False)))
+    value_axis(above, _title_of(metric.name), False)
+    ends = []
+    for schedule in sorted(means, key=lambda one: list(roles).index(one) if one in roles else -1):
+        text, colour = roles.get(schedule, ("", OTHER))
+        width = 2.4 if colour == WON else 1.5 if text else 0.9
+        mean, rate = means[schedule], rates[schedule]
+        above.plot(mean.index, mean, color=colour, linewidth=width)
+        below.plot(rate["step"], rate["lr"], color=colour, linewidth=width, drawstyle="steps-post")
+        if text:
+            ends.insert(0, End(mean.index[-1], mean.iloc[-1], text, SOFT if colour == OTHER else colour, colour == WON))
+    label_ends(above, ends, 3.4)
+    _decay_marks(above, below, means, roles, decision)
+    below.set_ylim(bottom=0)
+    value_axis(below, "learning rate", False)
+    steps_axis(below, last)
+    return figure
+
+
+def _roles(trials: pd.DataFrame, rates: dict[str, pd.DataFrame]) -> dict[str, tuple[str, str]]:
+    """The schedules that are to be told apart, the least important first: what each is called, and its colour."""
+    won = _winner(trials)
+    roles: dict[str, tuple[str, str]] = {}
+    for schedule, rate in rates.items():
+        if rate["lr"].iloc[-1] >= 0.999 * rate["lr"].max():
+            roles[schedule] = ("constant", INK)
+        elif "linear" in schedule and "constant" not in schedule:
+            roles[schedule] = ("lazy linear", SECOND)
+    if won is not None and won["schedule"] in rates:
+        name = roles.pop(won["schedule"], (_tail(won["schedule"]), ""))[0]
+        roles[won["schedule"]] = (name, WON)
+    return roles
+
+
+def _decay_marks(above: Axes, below: Axes, means: dict, roles: dict, decision: Decision | None) -> None:
+    """Where validation at the constant rate was best, and where the winner's decay starts."""
+    marks = decision.marks if decision else {}
+    control = next((means[one] for one, (name, _) in roles.items() if name == "constant"), None)
+    if (peak := marks.get("peak")) is not None and control is not None and len(control):
+        at = control.index[np.abs(control.index - peak).argmin()]
+        above.plot([at], [control[at]], "o", color=INK, markersize=7, markeredgecolor=GROUND, zorder=10)
+        text, box = (
+            f"constant rate at its best,\nstep {words.number(peak)}",
+            {"facecolor": GROUND, "edgecolor": "none", "pad": 1.5},
+        )
+        where = {"xytext": (0, -16), "textcoords": "offset points", "ha": "center", "va": "top"}
+        above.annotate(text, (at, control[at]), color=INK, fontsize=SMALL, bbox=box | {"alpha": 0.85}, zorder=9, **where)
+    if start := marks.get("start"):
+        for axes in (above, below):
+            axes.axvline(start, color=WON, linewidth=1.0, linestyle=(0, (2, 2)))
+        side, shift = ("right", -5) if start > above.get_xlim()[1] / 3 else ("left", 5)
+        _note(below, f"decay starts, step {words.number(start)}", start, 0.06, WON, (shift, 0), ha=side)
+
+
+def _decay_title(trials: pd.DataFrame, metric: Metric, decision: Decision | None) -> str:
+    if decision is None:
+        return f"Validation under each decay: {metric.name}"
+    schedule = words.schedule(decision.winner)
+    if decision.winner.segments[-1].rate.shape == "constant":
+        return f"Decay gains nothing: {metric.name} stays at {words.measured(decision.value, decision.interval)}"
+    control = next((one.value for one in decision.evidence if words.schedule(one.plan) == "constant"), None)
+    before = f"from {words.number(control)} " if control is not None else ""
+    return f"{_tail(schedule)} takes {metric.name} {before}to {words.number(decision.value)}"
+
+
+def update_ratio(trials: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
+    """Update norm over parameter norm along every trial, with the order of magnitude that is healthy. None if not measured."""
+    values = finite(curves["update_ratio"]) if "update_ratio" in curves else np.array([])
+    if not (values > 0).any():
+        return None
+    won = _winner(trials)
+    title = "Update ratio: how far a step moves the weights"
+    if won is not None:
+        own = finite(curves.loc[curves["number"] == won["number"], "update_ratio"])
+        if len(own):
+            title = f"The winner's steps move the weights by {words.number(float(np.median(own)), 2)} of their norm"
+    figure, [axes] = canvas(title, [3.4])
+    positive = curves.assign(update_ratio=curves["update_ratio"].where(curves["update_ratio"] > 0))
+    low, high = values[values > 0].min(), values[values > 0].max()
+    shown = (max(min(low, RATIO / 5) / 1.3, RATIO / 1000), min(max(high, RATIO * 5) * 1.3, RATIO * 1000))
+    _bundle(axes, trials, positive, "update_ratio", "step", 3.4, True, shown)
+    axes.axhspan(RATIO / math.sqrt(10), RATIO * math.sqrt(10), color=THIRD, alpha=0.13, linewidth=0, zorder=0)
+    axes.axhline(RATIO, color=THIRD, linewidth=1)
+    axes.text(
+        0.01,
+        RATIO / math.sqrt(10) / 1.1,
+        "rule of thumb: around 0.001",
+        color=THIRD,
+        fontsize=SMALL,
+        va="top",
+        transform=axes.get_yaxis_transform(),
+    )
+    steps_axis(axes, curves["step"].max())
+    return figure
