@@ -97,7 +97,9 @@ def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
     before = f"stage{int(first[-1]) - 1}"
     decided = {decision.stage: decision for decision in store.decisions(workspace.study)}
     if before not in decided:
-        raise InputError(f"{first}: it starts from the decision of {before}, which study {workspace.study!r} lacks: tune {before} first")
+        raise InputError(
+            f"{first}: it starts from the decision of {before}, which study {workspace.study!r} lacks: tune {before} first"
+        )
     return decided[before].winner
 
 
@@ -201,6 +203,8 @@ def origins(decisions: Sequence[Decision]) -> dict[str, str]:
     before: dict[str, object] = {}
     for decision in decisions:
         now = decision.winner.describe()
-        where |= {name: decision.stage for name, value in now.items() if before.get(name) != value and name not in ("seed", "optimizer")}
+        where |= {
+            name: decision.stage for name, value in now.items() if before.get(name) != value and name not in ("seed", "optimizer")
+        }
         before = now
     return where

@@ -61,13 +61,14 @@ def race(
     Nothing is left for ever: when the leader diverges later on, those it had outrun are hopeful again and go on. Without
     finalists, everything broke.
     """
+    horizon = max(plan.examples for plan in plans)
     trials = results.see([rungs.cut(plan, rungs.shares[0]) for plan in plans])
     for share in rungs.shares:
         ends = [rungs.cut(plan, share) for plan in plans]
-        while behind := [i for i in hopeful(metric, trials, plans[0].examples) if trials[i].last < ends[i].steps]:
+        while behind := [i for i in hopeful(metric, trials, horizon) if trials[i].last < ends[i].steps]:
             for i, trial in zip(behind, results.see([ends[i] for i in behind])):
                 trials[i] = trial
-        finalists = [trials[i] for i in hopeful(metric, trials, plans[0].examples)]
+        finalists = [trials[i] for i in hopeful(metric, trials, horizon)]
         if enough(finalists):
             break
     return Race(tuple(trials), tuple(finalists))
