@@ -21,7 +21,7 @@ FEWEST = 4
 
 @dataclass(frozen=True)
 class Race:
-    """trials: where each contender has come to, in their order; finalists: those that went all the way."""
+    """trials: where each contender has come to, in their order; finalists: those that went as far as any."""
 
     trials: tuple[Trial, ...]
     finalists: tuple[Trial, ...]
@@ -54,9 +54,9 @@ def race(
     results: Results,
     plans: Sequence[Plan],
     rungs: Rungs,
-    enough: Callable[[list[Trial]], bool] = lambda finalists: False,
+    enough: Callable[[list[Trial]], bool] = lambda hopeful: False,
 ) -> Race:
-    """Follow the plans from rung to rung, leaving the hopeless behind, until the end or until the finalists are `enough`.
+    """Follow the plans from rung to rung, leaving the hopeless behind, until the end, or until the hopeful are `enough`.
 
     Nothing is left for ever: when the leader diverges later on, those it had outrun are hopeful again and go on. Without
     finalists, everything broke.
@@ -68,8 +68,8 @@ def race(
         while behind := [i for i in hopeful(metric, trials, horizon) if trials[i].last < ends[i].steps]:
             for i, trial in zip(behind, results.see([ends[i] for i in behind])):
                 trials[i] = trial
-        finalists = [trials[i] for i in hopeful(metric, trials, horizon)]
-        if enough(finalists):
+        finalists = [trial for trial, end in zip(trials, ends) if trial.last >= end.steps and not trial.broken]
+        if enough([trials[i] for i in hopeful(metric, trials, horizon)]):
             break
     return Race(tuple(trials), tuple(finalists))
 

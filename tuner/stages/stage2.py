@@ -25,7 +25,7 @@ BATCH_SIZES = (16, 32, 64, 128, 256)
 MOMENTA = (0.0, 0.5, 0.9, 0.95)
 
 LEADERS = 3
-"""How many go on to be repeated with other seeds: the best and those that a single run cannot tell from it, at most so many."""
+"""How many are repeated with other seeds: the best, the next, and the cheapest of those a single run cannot tell from it."""
 
 GROWTH = 2.0
 """A rate that grew more than this is warmed up to: method/003 sees the linear rule break early in training."""
@@ -61,7 +61,7 @@ class Stage2(Search):
 
     def conclude(self, start: Plan, results: Results) -> Decision:
         search = self._search(start, results)
-        leaders = [self._seeds(results, trial.plan) for trial in self._leaders(search)]
+        leaders = [self._seeds(results, trial.plan) for trial in self._leaders(start, search)]
         won = verdict(self.metric, leaders, cheap=lambda trials: _price(start, trials[0].plan))
         lasting = self._lengthened(results, leaders[won.place][0])
         return self._decision(results, search, leaders, won, lasting)
@@ -109,9 +109,11 @@ class Stage2(Search):
             raise StageError(f"stage2: nothing trains ({told}); mend the task, or try --lr-scaling none")
         return search
 
-    def _leaders(self, search: Race) -> list[Trial]:
+    def _leaders(self, start: Plan, search: Race) -> list[Trial]:
         ranked = rules.deep(self.metric, search.finalists)
-        return rules.level(self.metric, ranked)[:LEADERS] if self.repeats > 1 else ranked[:LEADERS]
+        equals = rules.level(self.metric, ranked)
+        cheapest = sorted(equals[2:], key=lambda trial: _price(start, trial.plan))
+        return [*ranked[:2], *cheapest][:LEADERS]
 
     def _seeds(self, results: Results, plan: Plan) -> list[Trial]:
         return results.see(with_seeds(plan, self.repeats))

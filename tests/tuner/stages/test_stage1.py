@@ -46,7 +46,9 @@ def test_the_number_of_steps_is_where_it_has_converged_and_half_as_much_again():
 
 
 def test_a_curve_that_has_not_converged_is_followed_to_the_limit_and_says_so():
-    decision, _, _ = conclude(STAGE, lambda plan, step: falling(0.02 * plan.lr, 0.01, 0.95)(step) if plan.lr < 0.1 else (9.0, 0.1))
+    decision, _, _ = conclude(
+        STAGE, lambda plan, step: falling(0.02 * plan.lr, 0.01, 0.95)(step) if plan.lr < 0.1 else (9.0, 0.1)
+    )
     assert decision.winner.steps == 6_400
     assert any("not converged within 6400 steps" in warning for warning in decision.warnings)
 
@@ -58,7 +60,9 @@ def test_a_best_rate_at_the_edge_widens_the_grid():
 
 
 def test_widening_ends_and_the_edge_is_named():
-    decision, study, _ = conclude(Stage1(ACCURACY, EVERY * 10, 6_400, lrs=(1e-3, 1e-4)), lambda plan, step: falling(plan.lr, 0.01, 0.9)(step))
+    decision, study, _ = conclude(
+        Stage1(ACCURACY, EVERY * 10, 6_400, lrs=(1e-3, 1e-4)), lambda plan, step: falling(plan.lr, 0.01, 0.9)(step)
+    )
     assert max(row.plan.lr for row in study.rows) == 1.0
     assert any("edge of the grid" in warning for warning in decision.warnings)
 

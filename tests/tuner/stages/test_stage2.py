@@ -1,0 +1,123 @@
+"""Stage 2 on hand-drawn curves: the pair, the rate that follows it, the seeds, the ties, and the number of steps."""
+
+import math
+
+import pytest
+
+from studies.errors import StageError
+from studies.plan import Plan, constant
+from studies.schedule import Warmup
+from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil, falling
+from tuner.stages.stage import Results, run_stage
+from tuner.stages.stage2 import Stage2
+
+START = constant(Plan(batch_size=64, momentum=0.9), 0.1, 1_000)
+STAGE = Stage2(ACCURACY, eval_examples=1_280, batch_sizes=(32, 64, 128, 256), momenta=(0.0, 0.5, 0.9))
+NOISE = (0.0, 0.002, -0.002)
+
+
+def best_at(batch_size, momentum, gap=0.02, speed=1e-4, slow=0.0):
+    """Accuracy falls by `gap` for every doubling away from the batch size and every 0.4 from the momentum."""
+
+    def draw(plan, step):
+        away = abs(math.log2(plan.batch_size / batch_size)) + abs(plan.momentum - momentum) / 0.4
+        loss, accuracy = falling(speed * plan.batch_size / (1 + slow * away), 0.01 + 0.01 * away, 0.95 - gap * away)(step)
+        return loss, accuracy + NOISE[plan.seed % 3]
+
+    return draw
+
+
+def conclude(draw, stage=STAGE, start=START):
+    study, runner = Notebook(), Pencil(draw, stage.eval_examples)
+    return run_stage(stage, start, study, runner), study, runner
+
+
+def test_the_pair_that_validates_best_wins_over_shared_seeds():
+    decision, _, _ = conclude(best_at(128, 0.5))
+    assert (decision.winner.batch_size, decision.winner.momentum) == (128, 0.5)
+    assert len(decision.values) == 3
+    low, high = decision.interval
+    assert low < decision.value < high
+    assert not decision.tie and decision.margin > 0
+
+
+def test_the_rate_follows_batch_and_momentum_and_is_warmed_up_to_where_it_grew():
+    same = STAGE.at(START, 64, 0.9)
+    wide = STAGE.at(START, 256, 0.9)
+    slow = STAGE.at(START, 64, 0.0)
+    assert same == START
+    assert wide.lr == pytest.approx(0.4)
+    assert isinstance(wide.segments[0].rate, Warmup) and wide.at(0) < 0.15 and wide.at(wide.steps - 1) == pytest.approx(0.4)
+    assert slow.lr == pytest.approx(1.0) and len(slow.segments) == 1
+    assert Stage2(ACCURACY, 1_280, lr_scaling="none").at(START, 256, 0.0).lr == 0.1
+    assert Stage2(ACCURACY, 1_280, lr_scaling="sqrt").at(START, 256, 0.9).lr == pytest.approx(0.2)
+
+
+def test_budgets_are_counted_in_examples():
+    for batch_size in (16, 32, 128, 512):
+        assert STAGE.at(START, batch_size, 0.9).examples == pytest.approx(START.examples, rel=0.05)
+
+
+def test_a_tie_is_named_and_the_fewest_steps_are_taken():
+    def draw(plan, step):
+        loss, accuracy = falling(1e-4 * plan.batch_size, 0.01, 0.95)(step)
+        return loss, accuracy + NOISE[plan.seed % 3] * (1 if plan.batch_size > 64 else 0.9)
+
+    decision, _, _ = conclude(draw)
+    assert decision.tie
+    assert decision.winner.batch_size == 256
+    assert any("tie" in sentence for sentence in decision.words)
+
+
+def test_the_cell_in_which_stage_1_looked_is_its_own_winner():
+    _, study, _ = conclude(best_at(64, 0.9))
+    assert study.rows[0].plan.upto(0) == START.upto(0)
+    assert START.common(study.rows[0].plan) == min(START.steps, study.rows[0].plan.steps)
+
+
+def test_a_random_search_is_the_same_search_again():
+    stage = Stage2(ACCURACY, 1_280, search="random", samples=8)
+    cells = stage.cells(START)
+    assert cells == stage.cells(START) and len(cells) == 9
+    assert all(16 <= batch <= 256 and 0 <= momentum <= 0.95 for batch, momentum in cells)
+
+
+def test_the_steps_are_trimmed_when_it_converges_sooner():
+    decision, _, _ = conclude(best_at(64, 0.9, speed=4e-4))
+    assert decision.winner.steps < START.steps
+    assert any("trimmed" in sentence for sentence in decision.words)
+
+
+def test_the_steps_grow_when_it_has_not_converged():
+    decision, _, _ = conclude(best_at(64, 0.9, speed=3e-5))
+    assert START.steps < decision.winner.steps <= 2 * START.steps
+    assert decision.value == pytest.approx(0.95, abs=0.05)
+
+
+def test_the_order_of_arrival_changes_nothing():
+    study, runner = Notebook(), Pencil(best_at(128, 0.5), 1_280, backwards=True)
+    assert run_stage(STAGE, START, study, runner) == conclude(best_at(128, 0.5))[0]
+
+
+def test_the_hopeless_are_left_early():
+    raced, _, _ = conclude(best_at(64, 0.9, slow=2.0))
+    whole, _, _ = conclude(best_at(64, 0.9, slow=2.0), Stage2(ACCURACY, 1_280, STAGE.batch_sizes, STAGE.momenta, exhaustive=True))
+    assert raced.winner == whole.winner
+    assert raced.cost.steps_trained < whole.cost.steps_trained
+
+
+def test_when_nothing_trains_it_says_so():
+    with pytest.raises(StageError, match="stage2: nothing trains"):
+        conclude(lambda plan, step: (math.nan, 0.1))
+
+
+def test_a_broken_cell_does_not_break_the_search():
+    draw = best_at(128, 0.5)
+    decision, _, _ = conclude(lambda plan, step: (math.inf, 0.1) if plan.momentum == 0 else draw(plan, step))
+    assert (decision.winner.batch_size, decision.winner.momentum) == (128, 0.5)
+    assert sum("momentum 0 diverged" in warning for warning in decision.warnings) == 4
+
+
+def test_wanting_is_pure():
+    assert STAGE.wants(START, []) == STAGE.wants(START, [])
+    assert Results([]).seen == {}

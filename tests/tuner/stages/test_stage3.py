@@ -1,0 +1,111 @@
+"""Stage 3 on hand-drawn terrains: a plateau, a canyon, the text's rule for classic decays, and the trunk they share."""
+
+import math
+
+import pytest
+
+from studies.plan import Plan, constant
+from studies.schedule import Exponential
+from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil
+from tuner.stages.stage import run_stage
+from tuner.stages.stage3 import Stage3
+
+START = constant(Plan(batch_size=10), 0.1, 6_000)
+STAGE = Stage3(ACCURACY, eval_examples=1_000)
+NOISE = (0.0, 0.002, -0.002)
+
+
+def terrain(gain, peak=3_000):
+    """Accuracy peaks at `peak` under the constant rate; what has been decayed by then and later adds up to `gain`."""
+
+    def draw(plan, step):
+        risen = 0.9 * min(1.0, step / peak) - 0.02 * max(0, step - peak) / peak
+        calm = 1 - plan.at(step - 1) / plan.lr
+        young = max(0.0, 1 - step / peak) * calm
+        return 2.3 * math.exp(-step / 1_000) + 0.01, risen + gain * calm - 0.3 * young + NOISE[plan.seed % 3] + 1e-4 * (
+            plan.id < "8"
+        )
+
+    return draw
+
+
+def conclude(draw, stage=STAGE):
+    study, runner = Notebook(), Pencil(draw, stage.eval_examples)
+    return run_stage(stage, START, study, runner), study, runner
+
+
+def test_flat_terrain_is_decided_insensitive_and_nothing_more_is_tried():
+    decision, study, _ = conclude(terrain(0.001))
+    assert decision.winner == START
+    assert "Insensitive" in decision.words[0]
+    assert {row.plan.segments[-1].rate.shape for row in study.rows} == {"constant", "linear"}
+
+
+def test_a_decay_that_hurts_is_not_taken():
+    decision, _, _ = conclude(terrain(-0.1))
+    assert decision.winner == START and not decision.tie
+
+
+def test_a_canyon_is_decayed_into():
+    decision, _, _ = conclude(terrain(0.05))
+    assert decision.winner.segments[-1].rate.shape != "constant"
+    assert decision.marks["lazy_gain"] > 0.03
+    assert "Decay helps" in decision.words[0]
+
+
+def test_decay_starts_shortly_before_the_peak_and_has_halved_the_rate_there():
+    plans = [plan for plan, _ in STAGE.candidates(START, peak=3_000)]
+    assert {plan.segments[0].steps for plan in plans} == {2_700}
+    assert all(plan.at(3_000) <= 0.05 for plan in plans if isinstance(plan.segments[-1].rate, Exponential))
+    slow = Stage3(ACCURACY, 1_000, factors=(0.9,), intervals=(500,))
+    assert not any(isinstance(plan.segments[-1].rate, Exponential) for plan, _ in slow.candidates(START, peak=3_000))
+
+
+def test_what_is_asked_for_is_tried():
+    stage = Stage3(ACCURACY, 1_000, starts=(1_000, 2_000), factors=(0.5,), intervals=(100, 200))
+    exponential = [plan for plan, _ in stage.candidates(START, 3_000) if isinstance(plan.segments[-1].rate, Exponential)]
+    assert {(plan.segments[0].steps, plan.segments[-1].rate.interval) for plan in exponential} == {
+        (b, i) for b in (1_000, 2_000) for i in (100, 200)
+    }
+
+
+def test_every_decay_forks_from_the_trunk():
+    _, study, _ = conclude(terrain(0.05))
+    tails = [
+        row.plan for row in study.rows if row.plan.segments[-1].rate.shape not in ("constant", "linear") and row.plan.seed == 0
+    ]
+    assert len(tails) >= 4
+    assert all(START.common(plan) == plan.segments[0].steps for plan in tails)
+
+
+def test_a_peak_that_moves_back_far_brings_later_starts():
+    def late(plan, step):
+        loss, accuracy = terrain(0.05)(plan, step)
+        return loss, accuracy + (0.1 * step / 6_000 if plan.segments[-1].rate.shape != "constant" else 0.0)
+
+    _, study, _ = conclude(late)
+    assert max(sum(s.steps for s in row.plan.segments[:-1]) for row in study.rows) > 3_000
+
+
+def test_the_order_of_arrival_changes_nothing():
+    study, runner = Notebook(), Pencil(terrain(0.05), 1_000, backwards=True)
+    assert run_stage(STAGE, START, study, runner) == conclude(terrain(0.05))[0]
+
+
+def test_one_seed_falls_back_on_the_wobble_of_the_run():
+    decision, _, _ = conclude(terrain(0.05), Stage3(ACCURACY, 1_000, repeats=1))
+    assert decision.interval is None and decision.winner != START
+
+
+@pytest.mark.parametrize("warm", [500])
+def test_a_warm_up_stays_what_it_was(warm):
+    from studies.plan import Segment
+    from studies.schedule import Constant, Warmup
+
+    start = Plan(
+        batch_size=10,
+        segments=(Segment(steps=warm, rate=Warmup(start=0.01, lr=0.1, over=warm)), Segment(steps=5_500, rate=Constant(lr=0.1))),
+    )
+    study, runner = Notebook(), Pencil(terrain(0.05), 1_000)
+    run_stage(STAGE, start, study, runner)
+    assert all(row.plan.upto(warm) == start.upto(warm).but(seed=row.plan.seed) for row in study.rows)
