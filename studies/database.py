@@ -190,7 +190,7 @@ class Database:
         """Create the tables where they are missing. Several processes may do so at once: who came second finds it done."""
         for attempt in range(6):
             try:
-                if self._schema() is None:
+                if not self._has_schema():
                     self._create()
                 return
             except StorageError:
@@ -205,17 +205,17 @@ class Database:
         except StorageError:
             return False
 
-    def _schema(self) -> int | None:
+    def _has_schema(self) -> bool:
         with self.read() as connection:
             if not sa.inspect(connection).has_table(SCHEMAS.name):
-                return None
+                return False
             row = connection.execute(sa.select(SCHEMAS)).one_or_none()
         if row is not None and row.version > SCHEMA:
             raise InputError(
                 f"--storage: {self.shown} was written by a newer version: use staged-tuner {row.software} or later"
                 f" (its schema is {row.version}, this version knows {SCHEMA})"
             )
-        return row and row.version
+        return row is not None
 
     def _create(self) -> None:
         self.storage()  # creates Optuna's tables

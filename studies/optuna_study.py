@@ -13,7 +13,7 @@ from typing import Any
 
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
@@ -40,7 +40,7 @@ from studies.trial import Metric, Point, Progress, State, Trial
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 # Constant and wide, so that all trials of all studies are in one search space; Optuna lets choices never change.
-DISTRIBUTIONS: Mapping[str, BaseDistribution] = {
+DISTRIBUTIONS: Mapping[str, FloatDistribution | IntDistribution | CategoricalDistribution] = {
     "lr": FloatDistribution(1e-10, 1e4, log=True),
     "batch_size": IntDistribution(1, 2**24, log=True),
     "momentum": FloatDistribution(0.0, 1.0),
@@ -295,7 +295,7 @@ def _attributes(plan: Plan) -> dict[str, Any]:
     return {"plan_id": plan.id, "step_nums": plan.steps}
 
 
-def _within(distribution: BaseDistribution, value: Any) -> bool:
+def _within(distribution: FloatDistribution | IntDistribution | CategoricalDistribution, value: Any) -> bool:
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
     return value is not None and distribution.low <= value <= distribution.high

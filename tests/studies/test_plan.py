@@ -24,7 +24,7 @@ segments = st.builds(Segment, steps=st.integers(1, 20), rate=schedules)
 plans = st.builds(
     Plan, segments=st.lists(segments, min_size=1, max_size=4).map(tuple), batch_size=st.integers(1, 3), seed=st.integers(0, 2)
 )
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=50, deadline=None)
 
 
 def lrs(plan):

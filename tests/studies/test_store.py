@@ -317,6 +317,7 @@ class TestStore:
                 driver.stage("stage4", ACCURACY)
         assert [record.name for record in store.studies()] == ["flowers", "ants"]
         assert store.stages("ants") == ["stage2", "stage1", "stage3", "stage4"]
+        assert (store.metric("ants", "stage4"), store.metric("ants", "stage5")) == (ACCURACY, None)
         assert [(d.stage, d.value) for d in store.decisions("ants")] == [("stage2", 0.2), ("stage1", 0.1), ("stage3", 0.1)]
 
     def test_an_unknown_study_names_those_there_are(self, store):
