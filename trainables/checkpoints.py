@@ -70,7 +70,7 @@ class Checkpoints:
         body = content.getbuffer()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, MAGIC + hashlib.sha256(body).digest(), body)
+            _write(path, MAGIC + _digest(path, body), body)
         except OSError as error:
             raise StorageError(
                 f"{path}: {error.strerror or error}; nothing that was saved before is lost, run again to go on"
@@ -114,11 +114,29 @@ class Checkpoints:
         """Raises: ValueError if the content is not what was written."""
         data = path.read_bytes()
         head = len(MAGIC) + 32
-        if data[: len(MAGIC)] != MAGIC or hashlib.sha256(data[head:]).digest() != data[len(MAGIC) : head]:
-            raise ValueError("its content is not what was written")
+        if data[: len(MAGIC)] != MAGIC or _digest(path, data[head:]) != data[len(MAGIC) : head]:
+            raise ValueError("its content is not what was written under this name")
         content = torch.load(io.BytesIO(data[head:]), weights_only=True, map_location="cpu")
         points = tuple(Point(at, values, seconds) for at, values, seconds in content["points"])
         return Checkpoint(step, content["state"], points, content["seconds"], tuple(content["partial"]))
+
+
+def _digest(path: Path, body: Any) -> bytes:
+    """Of the content and of the name: a state under another's name is no more its own than one with a flipped bit."""
+    return hashlib.sha256(path.name.encode() + b"\0" + hashlib.sha256(body).digest()).digest()
+
+
+def save_weights(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a trained state for others to load with torch.load: a model's state_dict, where there is a model.
+
+    Raises: StorageError.
+    """
+    content = io.BytesIO()
+    torch.save(checkpoint.state.get("model", checkpoint.state), content)
+    try:
+        _write(path, content.getbuffer())
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
 def _write(path: Path, *parts: Any) -> None:

@@ -167,7 +167,7 @@ def resume(study: str, json: bool, **given: Any) -> None:
 
 
 @command(
-    "status", "How the studies stand.", {"study": Annotated[Optional[str], typer.Argument(help="Only this one.")]}, PLACE, JSON
+    "status", "How the studies stand.", {"study": Annotated[str | None, typer.Argument(help="Only this one.")]}, PLACE, JSON
 )
 def status(json: bool, study: str | None = None, **given: Any) -> None:
     from reports.summary import run_summary, write_status
@@ -224,11 +224,13 @@ TRAIN = {
 
 @command("train", "Train an exported configuration once more.", TRAIN, JSON)
 def train(config: Path, json: bool, **given: Any) -> None:
-    from tuner.train import train_export
+    from reports.progress import ProgressView
+    from tuner import train as training
 
-    outcome = train_export(config, _console(), **given)
+    outcome = training.train(config, ProgressView(_console()), **given)
+    _tell(f"{outcome.metric} {outcome.value:.4g}: {outcome.verdict}\nweights: {outcome.folder / 'weights.pt'}")
     if json:
-        _emit(outcome)
+        _emit(outcome.summary())
 
 
 SERVE = {

@@ -10,8 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from reports.export import write_export
 from reports.page import write_report
+
+from reports.export import write_export
 from reports.progress import ProgressView
 from reports.stages import StageResults
 from reports.tensorboard import TensorboardLog

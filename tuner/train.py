@@ -1,12 +1,120 @@
-"""Does the winner deliver? The exported plan, carried out once more."""
+"""Does the winner deliver? The exported plan, carried out once more, and held against what tuning promised."""
 
+import csv
+import io
 import json
-import time
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from scipy.special import stdtrit
 
-from reports.export import read_export
-from studies.errors import TaskError
-from studies.trial import State
+from reports.export import Export, read_export
+from reports.files import write_whole
+from reports.progress import ProgressView
+from studies.errors import StageError, TaskError
+from studies.plan import Plan
+from studies.trial import Point, Progress, State
+from trainables.checkpoints import Checkpoints, save_weights
+from trainables.machine import settle
+from trainables.task import load_task
+from trainables.training import carry_out
+from tuner.settings import Settings
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """value: the metric at the end. expected: where one more run lies, 95 times in 100; None where one seed says nothing."""
+
+    plan: Plan
+    metric: str
+    value: float
+    expected: tuple[float, float] | None
+    folder: Path
+
+    @property
+    def verdict(self) -> str:
+        if self.expected is None:
+            return "tuned with one seed, so there is no interval to hold it against"
+        low, high = self.expected
+        place = "within" if low <= self.value <= high else "OUTSIDE"
+        return f"{place} the tuned interval, {low:.4g} to {high:.4g} for one more run"
+
+    def summary(self) -> dict[str, Any]:
+        """For `--json` and metrics.json."""
+        return {
+            "plan": self.plan.describe(),
+            "metric": self.metric,
+            "value": self.value,
+            "expected": self.expected,
+            "within": None if self.expected is None else self.expected[0] <= self.value <= self.expected[1],
+            "weights": str(self.folder / "weights.pt"),
+        }
+
+
+def train(
+    config: Path,
+    view: ProgressView,
+    *,
+    out: Path | None = None,
+    task: str | None = None,
+    data: str | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    threads: int = 1,
+) -> Outcome:
+    """Train an exported plan; write weights.pt, metrics.json and curve.csv into a folder. Run again, it goes on.
+
+    out: trained/ beside the file if not given; task, data, seed: in place of the file's.
+
+    Raises: InputError, TaskError, StorageError; StageError if the training diverges.
+    """
+    export = read_export(config)
+    workload = load_task(task or export.task, data or export.data)
+    plan = export.plan if seed is None else export.plan.but(seed=seed)
+    folder = out or config.parent / "trained"
+    checkpoints = Checkpoints(folder / "checkpoints", workload.fingerprint)
+    eval_examples = Settings().resolve(workload).eval_examples
+    points: list[Point] = []
+    with view:
+        view.stage("train", f"{plan.steps} steps of {config.name}")
+        view.planned([plan])
+        for progress in carry_out(workload, [plan], checkpoints, eval_examples=eval_examples, device=settle(device, threads)):
+            points += progress.points
+            view.record(progress)
+    _check_ended(progress)
+    outcome = Outcome(plan, export.metric.name, points[-1].values[export.metric.name], expected(export), folder)
+    write_whole(folder / "curve.csv", _table(points))
+    write_whole(folder / "metrics.json", json.dumps(outcome.summary(), indent=2) + "\n")
+    save_weights(folder / "weights.pt", checkpoints.deepest(plan))
+    return outcome
+
+
+def expected(export: Export) -> tuple[float, float] | None:
+    """Where one more run with a fresh seed lies, 95 times in 100 (Student's t prediction interval of the tuned seeds)."""
+    n = len(export.values)
+    if n < 2:
+        return None
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * stdev(export.values) * math.sqrt(1 + 1 / n)
+    return fmean(export.values) - half, fmean(export.values) + half
+
+
+def _check_ended(progress: Progress) -> None:
+    if progress.ended is State.FAILED:
+        raise TaskError(f"the training failed: {progress.error.strip().splitlines()[-1]}", progress.error)
+    if progress.ended is State.DIVERGED:
+        raise StageError(f"the training diverged: {progress.error}")
+
+
+def _table(points: Sequence[Point]) -> str:
+    names = list(dict.fromkeys(name for point in points for name in point.values))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["step", "seconds", *names])
+    rows.writerows([point.step, round(point.seconds, 3), *(point.values.get(name, "") for name in names)] for point in points)
+    return text.getvalue()
