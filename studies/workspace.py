@@ -46,6 +46,11 @@ class Workspace:
         return self.folder / "tune.log"
 
     @property
+    def resumed(self) -> Path:
+        """What the driver that the dashboard started last had to say; the log has its progress."""
+        return self.folder / "resume.log"
+
+    @property
     def report(self) -> Path:
         return self.folder / "report"
 
