@@ -113,6 +113,11 @@ def test_the_worked_example():
     assert candidates[0].at(2699) == 0.1 and candidates[0].at(2799) == 0.1 and candidates[0].at(2800) < 0.1
 
 
+def test_the_line_is_the_same_whatever_was_asked_for_before():
+    plan, again = constant(Plan(), 0.1, 100), constant(Plan(), 0.1, 100)
+    assert plan.id != plan.line == again.line == plan.upto(50).line
+
+
 def test_equal_neighbours_are_one_segment():
     assert constant(Plan(), 0.1, 30).then(Segment(steps=20, rate=Constant(lr=0.1))) == constant(Plan(), 0.1, 50)
 
