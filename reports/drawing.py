@@ -16,8 +16,8 @@ INK, SOFT, LINE, GROUND = "#1b2127", "#57616b", "#dfe3e7", "#ffffff"
 WON, SECOND, THIRD, OTHER = "#0072b2", "#d55e00", "#009e73", "#9aa3ac"
 """Of the palette by Okabe and Ito (2008) that colour-blind readers can tell apart, and a grey; they read on light and on dark."""
 
-WIDTH = 7.2
-SMALL = 9.0
+WIDTH = 6.4
+SMALL = 10.0
 MOST_LABELS = 12
 
 
@@ -46,19 +46,19 @@ def canvas(title: str, heights: Sequence[float] = (4.0,)) -> tuple[Figure, list[
         axes.tick_params(colors=SOFT, labelsize=SMALL, length=0, which="both")
         axes.yaxis.label.set_color(SOFT)
         axes.xaxis.label.set_color(SOFT)
-    panels[0].set_title("\n".join(textwrap.wrap(title, 62)), loc="left", color=INK, fontsize=12.5, fontweight="bold", pad=12)
+    panels[0].set_title(plain("\n".join(textwrap.wrap(title, 54))), loc="left", color=INK, fontsize=13, fontweight="bold", pad=12)
     return figure, panels
 
 
 def steps_axis(axes: Axes, last: float, name: str = "steps") -> None:
     axes.set_xlim(0, max(last, 1))
     axes.set_xlabel(name, fontsize=SMALL)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def value_axis(axes: Axes, name: str, logarithmic: bool) -> None:
-    axes.set_ylabel(f"{name}, log scale" if logarithmic else name, fontsize=SMALL)
+    axes.set_ylabel(plain(f"{name}, log scale" if logarithmic else name), fontsize=SMALL)
     if not logarithmic:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         return
@@ -75,6 +75,11 @@ def value_axis(axes: Axes, name: str, logarithmic: bool) -> None:
 
 def _plain(value: float, _: int) -> str:
     return f"{value:g}"
+
+
+def plain(text: str) -> str:
+    """A person's words, which matplotlib would read as mathematics between two dollars."""
+    return text.replace("$", r"\$")
 
 
 def finite(values: Iterable[float]) -> np.ndarray:

@@ -43,10 +43,10 @@ RATIO = 1e-3
 """method/004's healthy ratio of update norm to parameter norm (its 10^3 is a slip), by its order of magnitude."""
 
 CAPTIONS = {
-    "loss": "Training loss of every trial; the curve that falls fast and deep is the one to take. A cross marks where one diverged.",
+    "loss": "Training loss of every trial; the one to take falls fast and deep. A cross marks where one diverged.",
     "validation": "Validation of every trial. The training loss screens, validation decides.",
     "convergence": "The winner's own curves, the step at which both have settled, and the safety margin behind it.",
-    "cells": "Validation for each batch size and momentum; brighter is better, the frame is the winner. Grey: left early or broken.",
+    "cells": "Validation for each batch size and momentum; brighter is better; framed: the winner; grey: left early, or broken.",
     "decays": "Validation under each decay, its schedule below. A decay that pays lifts the curve where its rate comes down.",
     "update_ratio": "Norm of an update over norm of the weights; the band is one order of magnitude around 0.001.",
 }
@@ -391,7 +391,7 @@ def _decay_marks(above: Axes, below: Axes, means: dict, roles: dict, decision: D
             f"constant rate at its best,\nstep {words.number(peak)}",
             {"facecolor": GROUND, "edgecolor": "none", "pad": 1.5},
         )
-        where = {"xytext": (0, -16), "textcoords": "offset points", "ha": "center", "va": "top"}
+        where = {"xytext": (10, -34), "textcoords": "offset points", "ha": "left", "va": "top"}
         above.annotate(text, (at, control[at]), color=INK, fontsize=SMALL, bbox=box | {"alpha": 0.85}, zorder=9, **where)
     if start := marks.get("start"):
         for axes in (above, below):
@@ -430,11 +430,12 @@ def update_ratio(trials: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     axes.axhspan(RATIO / math.sqrt(10), RATIO * math.sqrt(10), color=THIRD, alpha=0.13, linewidth=0, zorder=0)
     axes.axhline(RATIO, color=THIRD, linewidth=1)
     axes.text(
-        0.01,
+        0.99,
         RATIO / math.sqrt(10) / 1.1,
         "rule of thumb: around 0.001",
         color=THIRD,
         fontsize=SMALL,
+        ha="right",
         va="top",
         transform=axes.get_yaxis_transform(),
     )

@@ -51,7 +51,7 @@ def _trial(stage: StageResults, trial: Trial) -> dict[str, Any]:
         "winner": bool(decision) and trial.plan.line == decision.winner.line,
         "runner_up": bool(decision and decision.runner_up) and trial.plan.line == decision.runner_up.line,
         "line": trial.plan.line,
-        "error": words.reason(trial),
+        "error": words.last_line(trial.error),
     }
 
 

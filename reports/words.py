@@ -27,13 +27,16 @@ def measured(value: float | None, interval: tuple[float, float] | None = None) -
 
 
 def alike(values: Sequence[float]) -> list[str]:
-    """Values that are to be compared, to the same number of decimals: enough to tell them apart, no more."""
-    found = [value for value in values if math.isfinite(value)]
-    spread = max(found, default=0.0) - min(found, default=0.0)
-    decimals = math.ceil(-math.log10(spread)) + 1 if spread > 0 else None
-    if decimals is None or not 0 <= decimals <= 8 or max(map(abs, found)) >= 1e5:
+    """Values that are to be compared, to the same number of decimals: enough to tell them apart, at most four digits."""
+    found = sorted({value for value in values if math.isfinite(value)})
+    gaps = [after - before for before, after in zip(found, found[1:])]
+    if not gaps:
         return [number(value) for value in values]
-    return [f"{value:.{decimals}f}" if math.isfinite(value) else number(value) for value in values]
+    largest = max(abs(found[0]), abs(found[-1]))
+    decimals = min(math.ceil(-math.log10(min(gaps))), 3 - math.floor(math.log10(largest)))
+    if decimals > 8 or largest >= 1e6:
+        return [number(value) for value in values]
+    return [f"{value:,.{max(0, decimals)}f}" if math.isfinite(value) else number(value) for value in values]
 
 
 def duration(seconds: float) -> str:
@@ -73,10 +76,21 @@ def plan(given: Plan) -> str:
     return ", ".join((*parts, count(given.steps, "step"), given.optimizer, schedule(given)))
 
 
-def reason(trial: Trial) -> str:
-    """Why a broken trial ended, in a line: the end of a traceback says it."""
-    lines = [line for line in trial.error.strip().splitlines() if line.strip()]
-    return lines[-1].strip() if lines else ""
+def brief(given: Plan) -> str:
+    """What sets a plan apart from its neighbours in a stage, in few letters."""
+    parts = (f"lr {number(given.lr)}", f"batch {given.batch_size:,}", f"m {number(given.momentum)}", schedule(given))
+    return ", ".join((*parts, f"seed {given.seed}") if given.seed else parts)
+
+
+def last_line(error: str) -> str:
+    """Of a traceback, the line that says what was wrong."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere, for a terminal: without the codes that would move its cursor."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
 
 
 def states(trials: Iterable[Trial]) -> dict[State, int]:

@@ -1,0 +1,170 @@
+"""How does a study look as one page? The result first, then every stage: question, decision, figures, candidates, cost."""
+
+import io
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from reports import drawing, words
+from reports.figures import CAPTIONS, figures
+from reports.files import write_whole
+from reports.frames import tables
+from reports.stages import StageResults
+from reports.summary import cost_in_words
+from studies.decision import Candidate, Decision
+from studies.errors import StorageError
+from studies.study import StudyRecord
+from studies.trial import State, Trial
+
+DPI = 160
+FIRST_ROWS = 12
+"""Of the candidates; the others are folded."""
+
+COLOURS = {drawing.INK: "--ink", drawing.SOFT: "--soft", drawing.LINE: "--line", drawing.GROUND: "--panel"}
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters.update(
+    number=words.number,
+    duration=words.duration,
+    schedule=words.schedule,
+    plan=words.plan,
+    cost=cost_in_words,
+    last_line=words.last_line,
+    moment=lambda seconds: time.strftime("%d %b %Y, %H:%M", time.localtime(seconds)),
+)
+ENVIRONMENT.globals.update(measured=words.measured, count=words.count)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on the page. file: of its PNG, relative to the page."""
+
+    name: str
+    title: str
+    caption: str
+    file: str
+    drawn: Markup
+
+
+@dataclass(frozen=True)
+class Section:
+    """A stage on the page."""
+
+    stage: StageResults
+    pictures: Sequence[Picture]
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+    @property
+    def decision(self) -> Decision | None:
+        return self.stage.decision
+
+    @property
+    def states(self) -> str:
+        return ", ".join(f"{number:,} {state.value}" for state, number in words.states(self.stage.trials).items())
+
+    @property
+    def rows(self) -> Sequence[tuple[Candidate, str]]:
+        """The candidates, with their values to the same number of decimals."""
+        evidence = self.decision.evidence if self.decision else ()
+        told = iter(words.alike([one.value for one in evidence if one.value is not None]))
+        return [(one, "–" if one.value is None else next(told)) for one in evidence]
+
+
+def write_report(folder: Path, study: StudyRecord, stages: Sequence[StageResults]) -> Path:
+    """Write index.html (which needs no other file), figures/STAGE-NAME.png and tables/NAME.csv; the path of the page.
+
+    Every file is written whole, the page last; figures and tables of an earlier report that have no successor are removed.
+    Raises: StorageError.
+    """
+    drawn = {stage.name: figures(stage) for stage in stages}
+    images = {_file(stage, name): _png(figure) for stage, made in drawn.items() for name, figure in made.items()}
+    sheets = {f"tables/{name}.csv": frame.to_csv(index=False) for name, frame in tables(stages).items()}
+    sections = [Section(stage, [_picture(stage.name, *one) for one in drawn[stage.name].items()]) for stage in stages]
+    for name, content in {**images, **sheets}.items():
+        write_whole(folder / name, content)
+    _tidy(folder, keep={*images, *sheets})
+    return write_whole(folder / "index.html", render(study, sections, sorted(sheets)))
+
+
+def _file(stage: str, name: str) -> str:
+    return f"figures/{stage}-{name.replace('_', '-')}.png"
+
+
+def _tidy(folder: Path, keep: set[str]) -> None:
+    """Remove what an earlier report wrote and this one does not have."""
+    for path in [*folder.glob("figures/stage*-*.png"), *folder.glob("tables/*.csv")]:
+        if path.relative_to(folder).as_posix() not in keep:
+            try:
+                path.unlink()
+            except OSError as error:
+                raise StorageError(f"{path}: cannot be removed: {error.strerror or error}") from error
+
+
+def render(study: StudyRecord, sections: Sequence[Section], sheets: Sequence[str]) -> str:
+    """The page as HTML; everything that comes from a task, a person or a traceback is escaped."""
+    decided = [section.decision for section in sections if section.decision]
+    best = decided[-1] if decided else None
+    failures = [(section.name, trial) for section in sections for trial in section.stage.trials if trial.state is State.FAILED]
+    return ENVIRONMENT.get_template("page.html").render(
+        study=study,
+        sections=sections,
+        best=best,
+        result=words.alike([best.value, *(best.interval or ())]) if best and best.value is not None else ["–"],
+        training=sum(decision.cost.seconds for decision in decided),
+        trials=sum(len(section.stage.trials) for section in sections),
+        failures=_alike(failures),
+        sheets=sheets,
+        first_rows=FIRST_ROWS,
+    )
+
+
+def _alike(failures: Sequence[tuple[str, Trial]]) -> Mapping[str, Sequence[tuple[str, Trial]]]:
+    """Failures by traceback: a task that raises, raises in every trial."""
+    found: dict[str, list[tuple[str, Trial]]] = {}
+    for stage, trial in failures:
+        found.setdefault(trial.error.strip(), []).append((stage, trial))
+    return found
+
+
+def _picture(stage: str, name: str, figure: Figure) -> Picture:
+    title = figure.axes[0].get_title(loc="left").replace("\n", " ").replace("\\$", "$")
+    return Picture(name, title, CAPTIONS[name], _file(stage, name), inline(figure, f"{stage}-{name}"))
+
+
+def inline(figure: Figure, name: str) -> Markup:
+    """A figure as part of the page: without its title, in the page's font and colours, with ids of its own and no address."""
+    out = io.StringIO()
+    figure.axes[0].set_title("", loc="left")  # the page has it, in its own type
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    head, _, body = out.getvalue().partition("<svg")[2].partition(">")
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", body)
+    body = re.sub(r"(font(?:-family)?: [^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--text)", body)
+    for colour, variable in COLOURS.items():
+        body = body.replace(colour, f"var({variable})")
+    box = re.search(r'viewBox="[^"]*"', head)[0]
+    return Markup(f'<svg {box} aria-hidden="true">{body}')
+
+
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=DPI)
+    return out.getvalue()

@@ -1,0 +1,116 @@
+"""What came out? In words for a terminal, and as the one object of `--json`."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from reports import words
+from reports.stages import StageResults
+from studies.decision import Cost, Decision
+from studies.study import StudyRecord, StudyState
+
+PLAIN_WIDTH = 160
+"""Columns of what goes into a file or a pipe."""
+
+STYLES = {StudyState.RUNNING: "cyan", StudyState.DONE: "green", StudyState.FAILED: "red"}
+
+
+def run_summary(study: StudyRecord, stages: Sequence[StageResults], wall_seconds: float | None = None) -> dict[str, Any]:
+    """The object of `--json`: {"study", "task", "state", "wall_seconds", "best", "metric", "stages"}.
+
+    best and the metric's value are those of the last decision, None before the first. wall_seconds: if None, from the
+    study's creation to its last change.
+    """
+    decisions = [stage.decision for stage in stages if stage.decision]
+    last = decisions[-1] if decisions else None
+    metric = last.metric if last else stages[0].metric if stages else None
+    return {
+        "study": study.name,
+        "task": study.settings.get("task"),
+        "state": study.state.value,
+        "wall_seconds": round(study.updated - study.created if wall_seconds is None else wall_seconds, 3),
+        "best": last.winner.describe() if last else None,
+        "metric": metric
+        and {
+            "name": metric.name,
+            "mode": metric.mode,
+            "value": last.value if last else None,
+            "interval": list(last.interval) if last and last.interval else None,
+        },
+        "stages": [decision.summary() for decision in decisions],
+    }
+
+
+def write_decisions(console: Console, decisions: Sequence[Decision]) -> None:
+    """Every decision in words: the question, the winner, why, the warnings, the cost."""
+    for decision in decisions:
+        _print(console, decision_in_words(decision))
+
+
+def _print(console: Console, what: RenderableType) -> None:
+    """On a terminal as wide as that; what goes into a file or a pipe has no width of its own."""
+    wide = console if console.is_terminal else Console(file=console.file, width=PLAIN_WIDTH)
+    wide.print(what, highlight=False)
+
+
+def decision_in_words(decision: Decision) -> Group:
+    """As a rich renderable; without a terminal it is plain text."""
+    head = Text.assemble((decision.stage, "bold"), f"  {words.plain(decision.question)}")
+    value = f"{decision.metric.name} {words.measured(decision.value, decision.interval)}"
+    lines = [
+        Text.assemble((words.plan(decision.winner), "green"), f"  ->  {value}"),
+        *(Text(words.plain(line)) for line in decision.words),
+        Text(f"Rule: {words.plain(decision.rule)}.", style="dim"),
+        *(Text(f"Warning: {words.plain(warning)}", style="yellow") for warning in decision.warnings),
+        Text(cost_in_words(decision.cost), style="dim"),
+    ]
+    return Group(head, *(Padding(line, (0, 0, 0, 2)) for line in lines), "")
+
+
+def cost_in_words(cost: Cost) -> str:
+    parts = [words.count(cost.trials, "trial"), f"{words.count(cost.steps_trained, 'step')} trained"]
+    parts += [f"{cost.steps_shared:,} shared"] if cost.steps_shared else []
+    parts += [f"{cost.steps_saved:,} not needed"] if cost.steps_saved else []
+    return ", ".join([*parts, f"{words.duration(cost.seconds)} of training"])
+
+
+def write_status(
+    console: Console, studies: Sequence[StudyRecord], results: Mapping[str, Sequence[StageResults]], *, whole: bool = False
+) -> None:
+    """A table of the studies. results: of each, by its name; whole: with their stages and decisions below."""
+    if not studies:
+        console.print("No studies yet; start one with: tune run --task digits")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("study", "state", "task", "decided", "best so far", "changed", "driver"):
+        table.add_column(title, overflow="fold")
+    for study in studies:
+        table.add_row(*_status(study, results.get(study.name, ())))
+    _print(console, table)
+    for study in studies if whole else ():
+        if study.reason:
+            console.print(Text(f"\n{words.plain(study.reason)}", style="yellow"))
+        console.print()
+        for stage in results.get(study.name, ()):
+            _print(console, decision_in_words(stage.decision) if stage.decision else _undecided(stage))
+
+
+def _status(study: StudyRecord, stages: Sequence[StageResults]) -> list[Text]:
+    decisions = [stage.decision for stage in stages if stage.decision]
+    last = decisions[-1] if decisions else None
+    best = f"{last.metric.name} {words.measured(last.value, last.interval)}" if last else "–"
+    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(study.updated))
+    decided = ", ".join(decision.stage for decision in decisions) or "–"
+    plain = [words.plain(str(study.settings.get("task", ""))), decided, best, changed, words.plain(study.owner)]
+    return [Text(study.name, "bold"), Text(study.state.value, STYLES.get(study.state, "yellow")), *map(Text, plain)]
+
+
+def _undecided(stage: StageResults) -> Text:
+    counts = ", ".join(f"{number:,} {state.value}" for state, number in words.states(stage.trials).items())
+    steps = sum(trial.last for trial in stage.trials)
+    return Text(f"{stage.name}  not decided yet: {counts or 'no trials'}, at {words.count(steps, 'step')} in all\n")
