@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator
 
 INK, SOFT, LINE, GROUND = "#1b2127", "#57616b", "#dfe3e7", "#ffffff"
 """The page has these in a light and a dark version; nothing else in a figure may have these colours."""
@@ -70,7 +70,7 @@ def value_axis(axes: Axes, name: str, logarithmic: bool) -> None:
     else:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 3 else range(1, 10)))
         axes.yaxis.set_major_formatter(FuncFormatter(_plain))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
 
 
 def _plain(value: float, _: int) -> str:
