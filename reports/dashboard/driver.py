@@ -80,18 +80,18 @@ class Drivers:
             if reason := self.refusal(record):
                 raise BusyError(f"{name} is not resumed. {reason}")
             space = self.workspace(record)
-            launch = self._launches[name] = Launch(start(self._command(name, self._store.url, space.workdir), space.log))
+            launch = self._launches[name] = Launch(start(self._command(name, self._store.url, space.workdir), space.resumed))
         return launch
 
 
 def start(command: list[str], log: Path) -> subprocess.Popen:
-    """The command in a session of its own, its output at the end of the log; a thread waits for its end, so that no zombie stays.
+    """The command in a session of its own, its output in the log; a thread waits for its end, so that no zombie stays.
 
     Raises: StorageError.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as out:
+        with log.open("wb") as out:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     except OSError as error:
         raise StorageError(f"{log}: the driver cannot be started: {error.strerror}; mend it and press Resume again") from None

@@ -82,14 +82,14 @@ class Guard:
         given = request.query_params.get("token")
         if given is not None and request.method in READING:
             return self._enter(request) if same(given, self._token) else self._problem(request, 401, WRONG_TOKEN)
-        if request.url.path.startswith(OPEN) or self._known(request):
+        if request.scope["path"].startswith(OPEN) or self._known(request):
             return None
         return self._problem(request, 401, NO_TOKEN)
 
     def _enter(self, request: Request) -> Response:
         """To the same address without the token, which shall not stay in the browser's history."""
         rest = urlencode([(key, value) for key, value in parse_qsl(request.url.query) if key != "token"])
-        address = "/" + quote(request.url.path.lstrip("/\\")) + (f"?{rest}" if rest else "")
+        address = "/" + quote(request.scope["path"].lstrip("/\\")) + (f"?{rest}" if rest else "")
         answer = RedirectResponse(address, status_code=303)
         answer.set_cookie(cookie_name(request), self._pass, httponly=True, samesite="strict", path="/")
         return answer

@@ -2,10 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Hashable
 from typing import Any
 
-from matplotlib.figure import Figure
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,8 +12,10 @@ from starlette.routing import Route
 
 from reports.dashboard import pictures, views
 from reports.dashboard.driver import Drivers, hidden
+from reports.dashboard.pictures import Picture
 from reports.dashboard.recent import Recent
 from reports.dashboard.render import API, html
+from reports.stages import StageResults
 from studies.ledger import Store
 from studies.study import StudyRecord, StudyState
 from studies.trial import Trial
@@ -36,7 +36,7 @@ class Pages:
         return [
             Route("/", self.studies),
             Route(study, self.study),
-            Route(study + "/figures/{figure}.svg", self.figure),
+            Route(study + "/figures/{stage}/{figure}.svg", self.figure),
             Route(study + "/stages/{stage}", self.stage),
             Route(trial, self.trial),
             Route(trial + "/curves/{place:int}.svg", self.curve),
@@ -55,13 +55,9 @@ class Pages:
         """What a study's trials say: anew only where the driver has written since."""
 
         def find() -> views.View:
-            store, study, going = self._store, record.name, not self._settled(record)
-            decisions = {decision.stage: decision for decision in store.decisions(study)}
-            stages = [
-                views.stage(name, store.trials(study, name, points=1), store.metric(study, name), decisions.get(name), going)
-                for name in store.stages(study)
-            ]
-            return {"stages": stages, "best": views.best(stages), "drawn": views.version([record.state, stages])}
+            names, going = self._store.stages(record.name), not self._settled(record)
+            stages = [views.stage(self._results(record.name, name, 1), going) for name in names]
+            return {"stages": stages, "best": views.best(stages), "digest": views.version([going, stages])}
 
         return self._recent.get(("body", record.name), (record.state, record.updated), find, self._settled(record))
 
@@ -70,7 +66,12 @@ class Pages:
 
     def _study(self, name: str, record: StudyRecord | None = None) -> views.View:
         record = record or self._records().get(name) or self._store.record(name)
-        launch, body = self._drivers.launch(name), self._body(record)
+        launch, body, space = self._drivers.launch(name), self._body(record), self._drivers.workspace(record)
+        figures = {
+            part["name"]: self._figures(record, part["name"], len(part["rows"]), body["digest"]) for part in body["stages"]
+        }
+        shown = [one.digest for pictures in figures.values() for one in (pictures or {}).values()]
+        ended = launch.process.returncode if launch and self._settled(record) else None
         starting = launch is not None and launch.alive and record.state != StudyState.RUNNING
         head = {
             "name": name,
@@ -81,11 +82,26 @@ class Pages:
             "created": record.created,
             "settings": views.settings(record.settings),
             "refusal": self._drivers.refusal(record),
-            "log": self._drivers.workspace(record).log,
-            "command": self._drivers.shown("resume", name, workdir=self._drivers.workspace(record).workdir),
-            "exit_code": launch.process.returncode if launch and self._settled(record) else None,
+            "log": space.resumed if ended else space.log,
+            "command": self._drivers.shown(
+                "export" if record.state == StudyState.DONE else "resume", name, workdir=space.workdir
+            ),
+            "exit_code": ended,
         }
-        return {**head, **body, "version": views.version([head, body["drawn"]])}
+        return {**head, **body, "figures": figures, "version": views.version([head, body["digest"], shown])}
+
+    def _figures(self, record: StudyRecord, stage: str, trials: int, state: str) -> dict[str, Picture] | None:
+        """A stage's figures as they were drawn last; None before the first time."""
+        points = max(20, min(POINTS, 100_000 // max(trials, 1)))
+
+        def draw() -> dict[str, Picture]:
+            return pictures.stage_pictures(self._results(record.name, stage, points))
+
+        return self._recent.peek(("figures", record.name, stage), state, draw, self._settled(record))
+
+    def _results(self, study: str, stage: str, points: int) -> StageResults:
+        decision = next((one for one in self._store.decisions(study) if one.stage == stage), None)
+        return StageResults(stage, self._store.metric(study, stage), self._store.trials(study, stage, points), decision)
 
     def _studies(self) -> list[views.View]:
         return [self._study(name, record) for name, record in self._records().items()]
@@ -131,24 +147,26 @@ class Pages:
 
     def trial(self, request: Request) -> Response:
         found = self._trial(request)
-        return html("trial.html", **found, measured=pictures.names(found["trial"], found["part"]["metric"]))
+        return html("trial.html", **found, measured=pictures.measured(found["trial"], found["part"]["metric"]))
 
     # Pictures
 
     def figure(self, request: Request) -> Response:
-        raise HTTPException(404)
+        study, part = self._stage(request)
+        found = (study["figures"][part["name"]] or {}).get(request.path_params["figure"])
+        if found is None:
+            raise HTTPException(404)
+        return drawn(found)
 
     def curve(self, request: Request) -> Response:
         found, place = self._trial(request), request.path_params["place"]
-        measured = pictures.names(found["trial"], found["part"]["metric"])
+        measured = pictures.measured(found["trial"], found["part"]["metric"])
         if place >= len(measured):
             raise HTTPException(404)
         key = ("curve", found["study"]["name"], found["part"]["name"], found["row"]["number"], place)
-        return self._picture(key, found["version"], lambda: pictures.curve(found["trial"], measured[place]), found["settled"])
-
-    def _picture(self, key: Hashable, state: Any, draw: Callable[[], Figure], settled: bool) -> Response:
-        drawn = self._recent.get(key, state, lambda: pictures.svg(draw()), settled)
-        return Response(drawn, media_type="image/svg+xml")
+        return drawn(
+            self._recent.get(key, found["version"], lambda: pictures.curve(found["trial"], measured[place]), found["settled"])
+        )
 
     # JSON
 
@@ -174,6 +192,12 @@ class Pages:
 
 def versions(studies: list[views.View]) -> str:
     return views.version([study["version"] for study in studies])
+
+
+def drawn(picture: Picture) -> Response:
+    """Its own styles are in it, and nothing else is let in."""
+    headers = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return Response(picture.svg, media_type="image/svg+xml", headers=headers)
 
 
 async def body(request: Request) -> Any:

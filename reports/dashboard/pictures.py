@@ -1,47 +1,87 @@
-"""How do figures reach a page? Drawn as SVG, one at a time."""
+"""How do figures reach a page? As SVG, in the light and in the dark, drawn one at a time."""
 
+import hashlib
 import io
+import logging
 import math
 import threading
+from dataclasses import dataclass
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from reports.drawing import GROUND, INK, LINE, SECOND, SOFT, WON, canvas, limits, steps_axis, value_axis
+from reports.figures import CAPTIONS, figures
+from reports.stages import StageResults
 from studies.trial import Metric, Trial
+
+log = logging.getLogger(__name__)
+
+IN_THE_DARK = {INK: "#e5e9ed", SOFT: "#9ba7b3", LINE: "#2e363e", GROUND: "#1a1f24"}
+"""What the page's own colours are there; those of the curves read on both."""
 
 _DRAWING = threading.Lock()
 """matplotlib is not made for several threads."""
 
 
-def svg(figure: Figure) -> bytes:
-    """The figure as SVG: text as text, no date, so that equal figures are equal bytes."""
-    out = io.BytesIO()
-    with _DRAWING, rc_context({"svg.fonttype": "none", "svg.hashsalt": "dashboard"}):
+@dataclass(frozen=True)
+class Picture:
+    """title: what is to be seen; caption: how to read it; svg: its file; digest: changes with the file."""
+
+    title: str
+    caption: str
+    svg: bytes
+    digest: str
+
+
+def picture(figure: Figure, caption: str = "") -> Picture:
+    out = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "dashboard", "font.family": ["system-ui", "sans-serif"]}):
         figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None})
-    return out.getvalue()
+    svg = shaded(out.getvalue())
+    title = figure.axes[0].get_title(loc="left").replace("\n", " ").replace("\\$", "$")
+    return Picture(title, caption, svg, hashlib.sha256(svg).hexdigest()[:12])
 
 
-def names(trial: Trial, metric: Metric) -> list[str]:
+def shaded(svg: str) -> bytes:
+    """The picture following the reader's colour scheme."""
+    light, dark = "", ""
+    for place, (colour, other) in enumerate(IN_THE_DARK.items()):
+        svg = svg.replace(colour, f"var(--c{place})")
+        light, dark = f"{light}--c{place}:{colour};", f"{dark}--c{place}:{other};"
+    style = f"<style>:root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    head, mark, rest = svg.partition("<defs>")
+    return (head + style + mark + rest).encode()
+
+
+def stage_pictures(stage: StageResults) -> dict[str, Picture]:
+    """Every figure of a stage, by its name; none, and a traceback in the server's log, if they cannot be drawn."""
+    with _DRAWING:
+        try:
+            return {name: picture(figure, CAPTIONS[name]) for name, figure in figures(stage).items()}
+        except Exception:
+            log.exception("the figures of %s cannot be drawn", stage.name)
+            return {}
+
+
+def measured(trial: Trial, metric: Metric) -> list[str]:
     """What was measured along a trial: the deciding metric first, then in the order of their first appearance."""
     found = dict.fromkeys(name for point in trial.points for name in point.values)
     first = [metric.name] if metric.name in found else []
     return first + [name for name in found if name not in first]
 
 
-def curve(trial: Trial, name: str) -> Figure:
-    """One value of a trial over its steps, what was shared in grey; on a logarithmic scale where it spans two decades or more."""
-    figure = Figure(figsize=(5.5, 2.8), layout="constrained")
-    axes = figure.add_subplot()
-    measured = [(step, value) for step, value in trial.curve(name) if math.isfinite(value)]
-    values = [value for _, value in measured]
-    axes.plot([step for step, _ in measured], values, color="#0b5cad", linewidth=1.5)
-    if values and min(values) > 0 and max(values) / min(values) >= 100:
-        axes.set_yscale("log")
-    if trial.begun:
-        axes.axvspan(0, trial.begun, color="#57616b", alpha=0.12, linewidth=0, label="shared with another trial")
-        axes.legend(frameon=False, fontsize=9)
-    axes.set_xlim(0, max(trial.plan.steps, 1))
-    axes.set_xlabel("steps")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
+def curve(trial: Trial, name: str) -> Picture:
+    """One value of a trial over its steps, what was shared shaded; on a logarithmic scale where it spans two decades or more."""
+    points = [(step, value) for step, value in trial.curve(name) if math.isfinite(value)]
+    steps, values = [step for step, _ in points], [value for _, value in points]
+    with _DRAWING:
+        figure, [axes] = canvas(name, [2.6])
+        logarithmic = bool(values) and min(values) > 0 and max(values) / min(values) >= 100
+        axes.plot(steps, values, color=WON, linewidth=1.8)
+        axes.set_ylim(*(limits([values], logarithmic) or (0, 1)))
+        value_axis(axes, name.replace("_", " "), logarithmic)
+        if trial.begun:
+            axes.axvspan(0, trial.begun, color=SECOND, alpha=0.1, linewidth=0)
+        steps_axis(axes, trial.plan.steps)
+        return picture(figure)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
@@ -16,27 +17,40 @@ class Recent:
     def __init__(self, seconds: float = 1.0, share: float = 0.2, most: int = 512):
         self._seconds, self._share, self._most = seconds, share, most
         self._lock, self._entries = threading.Lock(), dict[Hashable, _Entry]()
+        self._background = ThreadPoolExecutor(1, "background")
 
     def get(self, key: Hashable, state: Any, find: Callable[[], Any], settled: bool = False) -> Any:
         """The answer for this state, or for one a short while ago; who comes while another finds it gets the last one.
 
         settled: no other state is to come, so wait for the answer for this one.
         """
-        with self._lock:
-            if key not in self._entries and len(self._entries) >= self._most:
-                self._entries.pop(next(iter(self._entries)))
-            entry = self._entries.setdefault(key, _Entry())
-
-        def due() -> bool:
-            return entry.state != state and (settled or entry.until < time.monotonic())
-
-        if due() and entry.lock.acquire(blocking=settled or entry.state is None):
+        entry = self._entry(key)
+        if entry.due(state, settled) and entry.lock.acquire(blocking=settled or entry.state is None):
             try:
-                if due():
-                    entry.found(state, find, self._seconds, self._share)
+                if entry.due(state, settled):
+                    self._find(entry, state, find)
             finally:
                 entry.lock.release()
         return entry.answer
+
+    def peek(self, key: Hashable, state: Any, find: Callable[[], Any], settled: bool = False) -> Any:
+        """What is known now, None at first; the answer for this state is found meanwhile, one of all keys after the other."""
+        entry = self._entry(key)
+        if entry.due(state, settled) and entry.lock.acquire(blocking=False):
+            self._background.submit(self._find, entry, state, find).add_done_callback(lambda _: entry.lock.release())
+        return entry.answer
+
+    def _entry(self, key: Hashable) -> "_Entry":
+        with self._lock:
+            if key not in self._entries and len(self._entries) >= self._most:
+                self._entries.pop(next(iter(self._entries)))
+            return self._entries.setdefault(key, _Entry())
+
+    def _find(self, entry: "_Entry", state: Any, find: Callable[[], Any]) -> None:
+        begun = time.monotonic()
+        entry.answer = find()
+        now = time.monotonic()
+        entry.state, entry.until = state, now + max(self._seconds, (now - begun) * (1 / self._share - 1))
 
 
 class _Entry:
@@ -45,8 +59,5 @@ class _Entry:
     def __init__(self):
         self.lock, self.state, self.until, self.answer = threading.Lock(), None, -1.0, None
 
-    def found(self, state: Any, find: Callable[[], Any], seconds: float, share: float) -> None:
-        begun = time.monotonic()
-        self.answer = find()
-        now = time.monotonic()
-        self.state, self.until = state, now + max(seconds, (now - begun) * (1 / share - 1))
+    def due(self, state: Any, settled: bool) -> bool:
+        return self.state != state and (settled or self.until < time.monotonic())

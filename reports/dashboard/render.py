@@ -1,15 +1,16 @@
 """How does an answer look? Templates with everything escaped; a problem says what to do, and never shows a traceback."""
 
-import math
 import time
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from reports import words
 from reports.dashboard.guard import HEADERS
 from studies.errors import BusyError, InputError, TuneError
 
@@ -26,27 +27,24 @@ TITLES = {
 }
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A value for a reader: so many significant digits, a dash for none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
-
-
 def moment(seconds: float, form: str = "%d %b %Y, %H:%M") -> str:
     return time.strftime(form, time.localtime(seconds))
 
 
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def coded(text: str) -> Markup:
+    """The text escaped, and what stands between back-quotes as code."""
+    parts = [
+        escape(part) if place % 2 == 0 else Markup("<code>{}</code>").format(part) for place, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
 
 
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-ENVIRONMENT.filters.update(number=number, moment=moment, duration=duration)
+ENVIRONMENT.filters.update(
+    number=words.number, measured=words.measured, duration=words.duration, plan=words.plan, moment=moment, coded=coded
+)
 ENVIRONMENT.globals.update(api=API)
 
 

@@ -28,13 +28,12 @@ from studies.ledger import Store
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 WILDCARD = ("", "0.0.0.0", "::")
 SHORTEST_TOKEN = 8
+OPTUNAS = ("dashboard", "api", "static", "csv", "favicon.ico")
+"""What Optuna's dashboard answers to: it works at the root of a server only."""
 
 
 class Optuna:
-    """Optuna's own dashboard, to be read: it works at the root of a server only, so its addresses are the fall-through of ours.
-
-    Made when first asked for, as its import takes longer than everything else here.
-    """
+    """Optuna's own dashboard of the same storage, to be read. Made when first asked for: its import takes a while."""
 
     def __init__(self, url: str):
         self._url, self._app = url, None
@@ -66,7 +65,7 @@ def app(
         routes=[
             *pages.routes(),
             Mount(OPEN.rstrip("/"), StaticFiles(directory=HERE / "static")),
-            *(Route(f"/{part}{{rest:path}}", optuna, methods=["GET"]) for part in ("dashboard", "api", "static", "csv")),
+            *(Route(f"/{part}{{rest:path}}", optuna, methods=["GET"]) for part in OPTUNAS),
         ],
         middleware=[Middleware(Guard, token, hosts, problem), Middleware(GZipMiddleware, minimum_size=1000)],
         exception_handlers={HTTPException: on_http, TuneError: on_tune, Exception: on_defect},

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.decision import Decision
-from studies.plan import Plan, Segment
+from reports import words
+from reports.stages import StageResults
+from studies.plan import Plan
 from studies.trial import Metric, State, Trial
 
 QUESTIONS = {
     "stage1": "Which learning rate, and how many steps?",
-    "stage2": "Which batch size and which momentum?",
-    "stage3": "Does the learning rate want to decay, and how?",
+    "stage2": "Which batch size and which momentum, jointly?",
+    "stage3": "Does decaying the learning rate help, and how?",
 }
 BROKEN = (State.FAILED, State.DIVERGED)
 ROWS = 50
@@ -40,23 +41,6 @@ def latest(trial: Trial, name: str) -> float | None:
     return next((finite(point.values[name]) for point in reversed(trial.points) if name in point.values), None)
 
 
-TOLD = {"start": "from {:g}", "end": "to {:g}", "factor": "times {:g}", "over": "over {:,} steps", "interval": "every {:,} steps"}
-
-
-def path(plan: Plan) -> list[str]:
-    """The plan's segments in words: for how many steps which shape of rate, and what else the shape is told."""
-
-    def words(segment: Segment) -> str:
-        told = segment.rate.model_dump(include=set(TOLD))
-        plain = {"interval": 1, "over": segment.steps}
-        return ", ".join(
-            [f"{segment.steps:,} steps {segment.rate.shape}"]
-            + [TOLD[name].format(told[name]) for name in TOLD if name in told and told[name] != plain.get(name)]
-        )
-
-    return [words(segment) for segment in plan.segments]
-
-
 def label(trial: Trial, going: bool) -> str:
     """The state of a trial for a reader: an open row is at work only where its driver is, and before its end."""
     if trial.state != State.RUNNING:
@@ -75,13 +59,13 @@ def row(trial: Trial, metric: Metric, winner: Plan | None, going: bool) -> View:
         "momentum": plan.momentum,
         "optimizer": plan.optimizer,
         "seed": plan.seed,
-        "path": path(plan),
+        "schedule": words.schedule(plan),
         "step": trial.last,
         "steps": plan.steps,
         "begun": trial.begun,
         "value": latest(trial, metric.name),
         "seconds": trial.points[-1].seconds if trial.points else 0.0,
-        "error": next(reversed(trial.error.strip().splitlines()), ""),
+        "error": words.last_line(trial.error),
         "winner": winner is not None and plan.line == winner.line,
     }
 
@@ -97,25 +81,25 @@ def ordered(rows: Iterable[View], metric: Metric) -> list[View]:
     return sorted(rows, key=place)
 
 
-def stage(name: str, trials: Sequence[Trial], metric: Metric, decision: Decision | None, going: bool) -> View:
+def stage(results: StageResults, going: bool) -> View:
     """A stage: its question, its trials, how far it has come, what it decided. going: its driver is at work."""
+    trials, decision = results.trials, results.decision
     winner = decision.winner if decision else None
-    rows = ordered((row(trial, metric, winner, going) for trial in trials), metric)
-    done = sum(min(trial.last, trial.plan.steps) for trial in trials)
-    wanted = sum(trial.plan.steps if trial.state == State.RUNNING else min(trial.last, trial.plan.steps) for trial in trials)
+    rows = ordered((row(trial, results.metric, winner, going) for trial in trials), results.metric)
     return {
-        "name": name,
-        "metric": metric,
-        "title": f"Stage {name.removeprefix('stage')}" if name in QUESTIONS else name,
-        "question": decision.question if decision else QUESTIONS.get(name, ""),
+        "name": results.name,
+        "title": results.title,
+        "metric": results.metric,
+        "question": decision.question if decision else QUESTIONS.get(results.name, ""),
         "rows": rows,
         "counts": dict(Counter(line["state"] for line in rows)),
-        "done": done,
-        "wanted": wanted,
+        "done": sum(min(trial.last, trial.plan.steps) for trial in trials),
+        "wanted": sum(
+            trial.plan.steps if trial.state == State.RUNNING else min(trial.last, trial.plan.steps) for trial in trials
+        ),
         "seeds": len({line["seed"] for line in rows}) > 1,
-        "scheduled": any(segment.rate.shape != "constant" for trial in trials for segment in trial.plan.segments),
+        "scheduled": any(line["schedule"] != "constant" for line in rows),
         "decision": decision,
-        "figures": [],
     }
 
 

@@ -5,19 +5,36 @@ const main = document.querySelector("main");
 const connection = document.getElementById("connection");
 let asking = false;
 
-// Makes `old` equal to `fresh` with the least change, so that focus, selection, scrolling and opened details survive.
+// Makes `old` equal to `fresh` with the least change, so that selection, scrolling and opened details survive.
 function morph(old, fresh) {
   if (old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
   if (old.nodeType === Node.TEXT_NODE) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
-  if (old.dataset?.told !== undefined) return; // what a button has told stays
+  if (old.id === "told") return; // what a button has told stays
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !kept(old, name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !kept(old, name)) old.setAttribute(name, value);
-  const [mine, theirs] = [[...old.childNodes], [...fresh.childNodes]];
-  theirs.forEach((node, i) => (i < mine.length ? morph(mine[i], node) : old.append(node)));
-  mine.slice(theirs.length).forEach((node) => node.remove());
+  morphChildren(old, fresh);
+}
+
+// Children with an id are found again wherever they are by now; the others by their place.
+function morphChildren(old, fresh) {
+  const named = (parent) => new Map([...parent.children].filter((node) => node.id).map((node) => [node.id, node]));
+  const [mine, theirs] = [named(old), named(fresh)];
+  mine.forEach((node, id) => theirs.has(id) || node.remove());
+  let at = old.firstChild;
+  for (const node of [...fresh.childNodes]) {
+    const same = node.id ? mine.get(node.id) : at && !at.id ? at : null;
+    if (same === at && at) at = at.nextSibling;
+    if (!same || same.nextSibling !== at) old.insertBefore(same ?? node, at);
+    if (same) morph(same, node);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
 }
 
 // A reader's own doing.
@@ -33,7 +50,9 @@ async function refresh() {
   if (!answer.ok) throw new Error(answer.statusText);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.title = page.title;
+  const focused = document.activeElement;
   morph(main, page.querySelector("main"));
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
 async function poll() {
@@ -53,7 +72,7 @@ async function poll() {
 }
 
 async function post(button) {
-  const told = main.querySelector("[data-told]");
+  const told = document.getElementById("told");
   button.disabled = true;
   told.textContent = "Asking…";
   try {

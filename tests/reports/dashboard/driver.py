@@ -6,10 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+from reports.stages import StageResults
 from studies.errors import BusyError
 from studies.ledger import Store
 from studies.plan import Plan, constant
 from tests.reports.dashboard import sample
+from tests.reports.sample import trial
 
 
 def main() -> int:
@@ -22,12 +24,15 @@ def main() -> int:
     given = parser.parse_args()
     with (given.workdir / "starts").open("a") as starts:
         starts.write(f"{os.getpid()} {given.command} {given.study}\n")
+    if (given.workdir / "broken").exists():
+        sys.exit("the task is broken")
     store = Store(given.storage)
-    settings = store.record(given.study).settings if given.command == "resume" else sample.SETTINGS
+    settings = {**sample.SETTINGS, "workdir": str(given.workdir)}
     try:
         with store.drive(given.study, settings) as driver:
             print("driving", flush=True)
-            sample.train(driver.stage("stage1", sample.METRIC), constant(Plan(seed=1), 0.1, 400))
+            more = trial(8, constant(Plan(seed=1), 0.1, 1000))
+            sample.write(driver, StageResults("stage1", sample.METRIC, [more]))
             time.sleep(given.hold)
             driver.done()
     except BusyError as error:

@@ -1,0 +1,124 @@
+"""A real server process for the tests, on a real SQLite file, and a real browser."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from studies.ledger import Store
+from studies.workspace import default_storage
+
+ROOT = Path(__file__).parents[3]
+CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@dataclass
+class Server:
+    """A dashboard that is being served. link: as it was announced."""
+
+    process: subprocess.Popen
+    link: str
+    workdir: Path
+
+    @property
+    def base(self) -> str:
+        return self.link.partition("/?")[0]
+
+    @property
+    def host(self) -> str:
+        return self.base.removeprefix("http://")
+
+    def starts(self) -> list[int]:
+        """The processes of the drivers that were started, in order."""
+        file = self.workdir / "starts"
+        return [int(line.split()[0]) for line in file.read_text().splitlines()] if file.exists() else []
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """Logged in, as a browser is that has followed the link."""
+        client = self.stranger()
+        client.get(self.link)
+        return client
+
+    def stranger(self) -> httpx.Client:
+        return httpx.Client(base_url=self.base, timeout=30)
+
+    @property
+    def changing(self) -> dict[str, str]:
+        """The headers of a change that is taken."""
+        return {"origin": self.base, "content-type": "application/json"}
+
+
+def eventually(holds: Callable[[], object], seconds: float = 20.0):
+    """What `holds` gives, once it is true.
+
+    Raises: AssertionError if it is not by then.
+    """
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def serving(workdir: Path, hold: float = 0.0) -> Iterator[Server]:
+    command = [sys.executable, "-m", "tests.reports.dashboard.start", default_storage(workdir), str(workdir), str(hold)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    server = Server(process, "", workdir)
+    try:
+        server.link = re.search(r"http://\S+", process.stdout.readline()).group()
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        for pid in server.starts():
+            if psutil.pid_exists(pid):
+                psutil.Process(pid).kill()
+
+
+@contextmanager
+def driving(workdir: Path, name: str) -> Iterator[subprocess.Popen]:
+    """A driver at work in a process of its own, until it is killed."""
+    command = [sys.executable, "-m", "tests.reports.dashboard.driver", "run", name]
+    command += ["--storage", default_storage(workdir), "--workdir", str(workdir), "--hold", "600"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "driving\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[Store]:
+    store = Store(default_storage(tmp_path))
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        assert not os.environ.get("CI"), "no chromium is installed here, and CI is set"
+        pytest.skip("no chromium is installed")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM)
+        yield browser
+        browser.close()

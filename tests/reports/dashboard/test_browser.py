@@ -1,0 +1,174 @@
+"""The pages as a person meets them, in a real Chromium: live, to be resumed from, by keyboard, narrow and in the dark."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from studies.ledger import Store
+from studies.study import StudyState
+from studies.workspace import default_storage
+from tests.reports.dashboard import sample
+from tests.reports.dashboard.conftest import driving, eventually, serving
+
+VIEWS = (
+    "/",
+    "/studies/{}",
+    "/studies/{}/stages/stage1",
+    "/studies/{}/trials/stage1/0",
+    "/studies/{}/trials/stage1/4",
+    "/studies/nobody",
+)
+
+
+@contextmanager
+def browsing(chromium, server, expected="404 (Not Found)", **context):
+    """A page that is logged in; what its console complains of, the expected apart, and what it asks of others fails the test."""
+    with chromium.new_context(**context) as opened:
+        page = opened.new_page()
+        page.set_default_timeout(15_000)
+        complaints = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request", lambda request: None if request.url.startswith((server.base, "data:")) else complaints.append(request.url)
+        )
+        page.goto(server.link)
+        yield page
+        assert [text for text in complaints if expected not in text] == []
+
+
+def drawn(page) -> list[str]:
+    """What the pictures on the page show, once all of them are there."""
+    eventually(lambda: "being drawn" not in page.inner_text("main"), seconds=60)
+    for picture in (pictures := page.locator("figure img").all()):
+        picture.scroll_into_view_if_needed()
+        eventually(lambda picture=picture: picture.evaluate("image => image.complete && image.naturalWidth > 100"))
+    return [picture.get_attribute("alt").removesuffix(" over the steps") for picture in pictures]
+
+
+STAGES = [sample.stage1(), sample.stage2(), sample.stage3()]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Of a study that is done, for those who only read."""
+    workdir = tmp_path_factory.mktemp("read")
+    store = Store(default_storage(workdir))
+    sample.study(store, "flowers", *STAGES, workdir=workdir, done=True)
+    with serving(workdir) as server:
+        yield server
+    store.close()
+
+
+def test_studies_their_stages_and_trials_are_shown(chromium, server):
+    with browsing(chromium, server) as page:
+        assert page.url == server.base + "/"
+        line = page.get_by_role("row", name="flowers")
+        assert "done" in line.inner_text() and f"accuracy {STAGES[-1].decision.value:.4f}" in line.inner_text()
+
+        page.get_by_role("link", name="flowers").click()
+        stage = page.get_by_role("region", name="Stage 1 Which learning rate, and how many steps?")
+        assert "Its curve has converged at step 4000" in stage.inner_text()
+        assert f"lr 10 failed: ValueError: {sample.HOSTILE}" in stage.inner_text()
+        stage.get_by_text("Trials: 8").click()
+        assert "train_loss is NaN at step 400" in stage.inner_text()
+        assert "Converged at step 4,000; with the safety margin, 6,000 steps" in drawn(page)
+        assert page.get_by_role("button", name="Resume").is_disabled()
+        assert "nothing left to do" in page.get_by_text("It is done").inner_text()
+
+        stage.get_by_role("region", name="Trials of Stage 1").get_by_role("link", name="1").click()
+        assert page.get_by_text("ValueError").last.inner_text().strip().endswith(sample.HOSTILE)
+        page.goto(f"{server.base}/studies/flowers/trials/stage3/8")
+        assert "the first 2,700 shared with another trial" in page.inner_text("main")
+        assert drawn(page) == ["accuracy", "train_loss", "val_loss", "lr", "update_ratio"]
+        assert "owned" not in page.title()
+
+
+def test_a_killed_driver_is_seen_and_the_study_resumed(chromium, store, tmp_path):
+    with driving(tmp_path, "flowers") as driver, serving(tmp_path, hold=3) as server, browsing(chromium, server) as page:
+        page.get_by_role("link", name="flowers").click()
+        state = page.get_by_role("status").first
+        resume = page.get_by_role("button", name="Resume")
+        assert state.inner_text() == "running" and resume.is_disabled()
+
+        driver.kill()
+        driver.wait()
+        eventually(lambda: state.inner_text() == "stale", seconds=10)
+        assert resume.is_enabled()
+
+        resume.focus()
+        page.keyboard.press("Enter")
+        eventually(lambda: "Started: process" in page.inner_text("#told"))
+        assert resume.is_disabled()
+        eventually(lambda: state.inner_text() == "running")
+        eventually(lambda: state.inner_text() == "done")
+        assert store.record("flowers").state is StudyState.DONE
+        assert len(server.starts()) == 2
+
+
+def test_a_resume_that_fails_says_why(chromium, store, tmp_path):
+    sample.study(store, "flowers", workdir=tmp_path)
+    with serving(tmp_path) as server, browsing(chromium, server) as page:
+        page.goto(f"{server.base}/studies/flowers")
+        (tmp_path / "broken").touch()
+        page.get_by_role("button", name="Resume").click()
+        eventually(lambda: "ended with exit code 1" in page.inner_text("main"))
+        assert "the task is broken" in page.inner_text("pre")
+        assert page.get_by_role("button", name="Resume").is_enabled()
+
+
+def test_what_a_reader_has_opened_stays_while_the_page_lives(chromium, store, tmp_path):
+    sample.study(store, "flowers", workdir=tmp_path)
+    with serving(tmp_path) as server, browsing(chromium, server) as page:
+        page.goto(f"{server.base}/studies/flowers")
+        page.get_by_text("Trials: 8").click()
+        page.get_by_role("region", name="Trials of Stage 1").get_by_role("link", name="2").focus()
+        with driving(tmp_path, "flowers"):
+            eventually(lambda: page.get_by_role("status").first.inner_text() == "running")
+            assert page.get_by_text("Trials: 9").count() == 1
+            assert page.get_by_role("region", name="Trials of Stage 1").is_visible()
+            assert page.evaluate("document.activeElement.textContent") == "2"
+
+
+def test_an_empty_storage_says_what_to_do(chromium, store, tmp_path):
+    with serving(tmp_path) as server, browsing(chromium, server) as page:
+        assert "No study yet" in page.inner_text("main")
+        assert f"tune run --storage {store.url}" in page.inner_text("main")
+        sample.study(store, "flowers")
+        page.get_by_role("link", name="flowers").wait_for()
+
+
+def test_a_server_that_is_gone_is_noticed(chromium, store, tmp_path):
+    sample.study(store, "flowers")
+    with serving(tmp_path) as server, browsing(chromium, server, expected="ERR_CONNECTION") as page:
+        server.process.kill()
+        page.get_by_role("alert").wait_for()
+        assert "Start tune dashboard again" in page.get_by_role("alert").inner_text().replace("`", "")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_view_fits_a_phone(chromium, server, scheme):
+    size = {"width": 375, "height": 700}
+    with browsing(chromium, server, color_scheme=scheme, viewport=size) as page:
+        for view in VIEWS:
+            page.goto(server.base + view.format("flowers"))
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= 375, f"{view} is {width} px wide"
+            assert page.get_by_role("heading", level=1).count() == 1
+            assert page.get_by_role("main").count() == 1
+
+
+def test_optunas_dashboard_shows_the_same_storage(chromium, server):
+    with browsing(chromium, server) as page:
+        page.get_by_role("link", name="Optuna").click()
+        page.get_by_text("flowers/stage1").wait_for()
+
+
+def test_the_json_says_what_the_page_says(server):
+    study = server.client.get("/tuner/api/v1/studies/flowers").json()
+    assert (study["state"], study["best"]["lr"], study["best"]["decided"]) == ("done", 0.1, True)
+    assert [stage["name"] for stage in study["stages"]] == ["stage1", "stage2", "stage3"]
+    assert study["stages"][0]["decision"]["winner"]["step_nums"] == 6000
+    assert study["stages"][0]["counts"] == {"complete": 3, "pruned": 3, "diverged": 1, "failed": 1}
+    trial = server.client.get("/tuner/api/v1/studies/flowers/trials/stage3/8").json()
+    assert (trial["step"], trial["steps"], trial["begun"], trial["state"]) == (6000, 6000, 2700, "complete")
