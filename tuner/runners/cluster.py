@@ -49,6 +49,8 @@ class Session:
 
     def _live(self) -> None:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        if not self._address:
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports listen on every interface; read once, by `import ray`
         try:
             import ray
 
@@ -70,7 +72,6 @@ class Session:
             ours.callback(ray.shutdown)
             ray.init(self._address, log_to_driver=False, logging_level="ERROR")
             return
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports listen on every interface
         # A folder of our own: short, as Ray's sockets need it, and no "current cluster" for other programs to find.
         folder = tempfile.mkdtemp(prefix="ray-tune-", dir="/tmp")
         ours.callback(shutil.rmtree, folder, ignore_errors=True)
