@@ -80,7 +80,7 @@ STAGE1 = {
     "refine": _option(bool, "Insert points around the best rate.", "--refine/--no-refine"),
 }
 STAGE2 = {
-    "batch_sizes": _list(int, "Batch sizes; 16,32,64,128,256 if not given."),
+    "batch_sizes": _list(int, "Batch sizes; 32,64,128,256 if not given."),
     "momenta": _list(float, "Momenta; 0,0.5,0.9,0.95 if not given."),
     "search": _option(str, "grid (default) or random."),
     "trials": _option(int, "Pairs that a random search draws; 12 if not given."),

@@ -21,7 +21,7 @@ from tuner.stages.evidence import Verdict, candidate, cost, reason, sample, show
 from tuner.stages.racing import Race, Rungs, race
 from tuner.stages.stage import Results, Search
 
-BATCH_SIZES = (16, 32, 64, 128, 256)
+BATCH_SIZES = (32, 64, 128, 256)
 MOMENTA = (0.0, 0.5, 0.9, 0.95)
 
 LEADERS = 3

@@ -79,7 +79,7 @@ def test_a_random_search_is_the_same_search_again():
     stage = Stage2(ACCURACY, 1_280, search="random", samples=8)
     cells = stage.cells(START)
     assert cells == stage.cells(START) and len(cells) == 9
-    assert all(16 <= batch <= 256 and 0 <= momentum <= 0.95 for batch, momentum in cells)
+    assert all(32 <= batch <= 256 and 0 <= momentum <= 0.95 for batch, momentum in cells)
 
 
 def test_the_steps_are_trimmed_when_it_converges_sooner():
