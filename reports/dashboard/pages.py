@@ -1,8 +1,10 @@
 """What is answered at which address? Each view once as a page and once as JSON, both of the same plain values."""
 
+from __future__ import annotations
+
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -10,15 +12,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from reports.dashboard import pictures, views
+from reports.dashboard import views
 from reports.dashboard.driver import Drivers, hidden
-from reports.dashboard.pictures import Picture
 from reports.dashboard.recent import Recent
 from reports.dashboard.render import API, html
 from reports.stages import StageResults
 from studies.ledger import Store
 from studies.study import StudyRecord, StudyState
 from studies.trial import Trial
+
+if TYPE_CHECKING:
+    from reports.dashboard.pictures import Picture
 
 POINTS = 500
 """Of a curve, about as many as a figure has pixels to tell apart."""
@@ -95,6 +99,8 @@ class Pages:
         points = max(20, min(POINTS, 100_000 // max(trials, 1)))
 
         def draw() -> dict[str, Picture]:
+            from reports.dashboard import pictures  # pandas and matplotlib: a second that the first page need not wait for
+
             return pictures.stage_pictures(self._results(record.name, stage, points))
 
         return self._recent.peek(("figures", record.name, stage), state, draw, self._settled(record))
@@ -147,7 +153,7 @@ class Pages:
 
     def trial(self, request: Request) -> Response:
         found = self._trial(request)
-        return html("trial.html", **found, measured=pictures.measured(found["trial"], found["part"]["metric"]))
+        return html("trial.html", **found, measured=views.measured(found["trial"], found["part"]["metric"]))
 
     # Pictures
 
@@ -160,9 +166,11 @@ class Pages:
 
     def curve(self, request: Request) -> Response:
         found, place = self._trial(request), request.path_params["place"]
-        measured = pictures.measured(found["trial"], found["part"]["metric"])
+        measured = views.measured(found["trial"], found["part"]["metric"])
         if place >= len(measured):
             raise HTTPException(404)
+        from reports.dashboard import pictures
+
         key = ("curve", found["study"]["name"], found["part"]["name"], found["row"]["number"], place)
         return drawn(
             self._recent.get(key, found["version"], lambda: pictures.curve(found["trial"], measured[place]), found["settled"])

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from reports.drawing import GROUND, INK, LINE, SECOND, SOFT, WON, canvas, limits, steps_axis, value_axis
 from reports.figures import CAPTIONS, figures
 from reports.stages import StageResults
-from studies.trial import Metric, Trial
+from studies.trial import Trial
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +62,6 @@ def stage_pictures(stage: StageResults) -> dict[str, Picture]:
         except Exception:
             log.exception("the figures of %s cannot be drawn", stage.name)
             return {}
-
-
-def measured(trial: Trial, metric: Metric) -> list[str]:
-    """What was measured along a trial: the deciding metric first, then in the order of their first appearance."""
-    found = dict.fromkeys(name for point in trial.points for name in point.values)
-    first = [metric.name] if metric.name in found else []
-    return first + [name for name in found if name not in first]
 
 
 def curve(trial: Trial, name: str) -> Picture:

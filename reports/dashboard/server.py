@@ -4,6 +4,7 @@ import errno
 import secrets
 import socket
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -106,7 +107,8 @@ def serve(
             timeout_graceful_shutdown=2,
         )
         announce(f"Dashboard of {hidden(store_url)}: http://{next(iter(host_values(names[:1], port)))}/?token={quote(token)}")
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # which is how a person ends it
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -41,6 +41,13 @@ def latest(trial: Trial, name: str) -> float | None:
     return next((finite(point.values[name]) for point in reversed(trial.points) if name in point.values), None)
 
 
+def measured(trial: Trial, metric: Metric) -> list[str]:
+    """What was measured along a trial: the deciding metric first, then in the order of their first appearance."""
+    found = dict.fromkeys(name for point in trial.points for name in point.values)
+    first = [metric.name] if metric.name in found else []
+    return first + [name for name in found if name not in first]
+
+
 def label(trial: Trial, going: bool) -> str:
     """The state of a trial for a reader: an open row is at work only where its driver is, and before its end."""
     if trial.state != State.RUNNING:

@@ -30,6 +30,7 @@ class Server:
     process: subprocess.Popen
     link: str
     workdir: Path
+    store: Store
 
     @property
     def base(self) -> str:
@@ -39,10 +40,11 @@ class Server:
     def host(self) -> str:
         return self.base.removeprefix("http://")
 
-    def starts(self) -> list[int]:
-        """The processes of the drivers that were started, in order."""
+    def starts(self, study: str = "") -> list[int]:
+        """The processes of the drivers that were started (of one study), in order."""
         file = self.workdir / "starts"
-        return [int(line.split()[0]) for line in file.read_text().splitlines()] if file.exists() else []
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [int(line.split()[0]) for line in lines if line.endswith(study)]
 
     @cached_property
     def client(self) -> httpx.Client:
@@ -76,7 +78,7 @@ def eventually(holds: Callable[[], object], seconds: float = 20.0):
 def serving(workdir: Path, hold: float = 0.0) -> Iterator[Server]:
     command = [sys.executable, "-m", "tests.reports.dashboard.start", default_storage(workdir), str(workdir), str(hold)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    server = Server(process, "", workdir)
+    server = Server(process, "", workdir, Store(default_storage(workdir)))
     try:
         server.link = re.search(r"http://\S+", process.stdout.readline()).group()
         yield server
@@ -84,6 +86,7 @@ def serving(workdir: Path, hold: float = 0.0) -> Iterator[Server]:
         process.kill()
         process.wait()
         process.stdout.close()
+        server.store.close()
         for pid in server.starts():
             if psutil.pid_exists(pid):
                 psutil.Process(pid).kill()
@@ -102,13 +105,6 @@ def driving(workdir: Path, name: str) -> Iterator[subprocess.Popen]:
         process.kill()
         process.wait()
         process.stdout.close()
-
-
-@pytest.fixture
-def store(tmp_path) -> Iterator[Store]:
-    store = Store(default_storage(tmp_path))
-    yield store
-    store.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from studies.ledger import Store
 from studies.study import StudyState
-from studies.workspace import default_storage
 from tests.reports.dashboard import sample
 from tests.reports.dashboard.conftest import driving, eventually, serving
 
@@ -51,13 +49,10 @@ STAGES = [sample.stage1(), sample.stage2(), sample.stage3()]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """Of a study that is done, for those who only read."""
-    workdir = tmp_path_factory.mktemp("read")
-    store = Store(default_storage(workdir))
-    sample.study(store, "flowers", *STAGES, workdir=workdir, done=True)
-    with serving(workdir) as server:
+    """Of a study that is done, and of those that the tests add."""
+    with serving(tmp_path_factory.mktemp("seen"), hold=3) as server:
+        sample.study(server.store, "flowers", *STAGES, workdir=server.workdir, done=True)
         yield server
-    store.close()
 
 
 def test_studies_their_stages_and_trials_are_shown(chromium, server):
@@ -84,9 +79,9 @@ def test_studies_their_stages_and_trials_are_shown(chromium, server):
         assert "owned" not in page.title()
 
 
-def test_a_killed_driver_is_seen_and_the_study_resumed(chromium, store, tmp_path):
-    with driving(tmp_path, "flowers") as driver, serving(tmp_path, hold=3) as server, browsing(chromium, server) as page:
-        page.get_by_role("link", name="flowers").click()
+def test_a_killed_driver_is_seen_and_the_study_resumed(chromium, server):
+    with driving(server.workdir, "roses") as driver, browsing(chromium, server) as page:
+        page.get_by_role("link", name="roses").click()
         state = page.get_by_role("status").first
         resume = page.get_by_role("button", name="Resume")
         assert state.inner_text() == "running" and resume.is_disabled()
@@ -102,48 +97,44 @@ def test_a_killed_driver_is_seen_and_the_study_resumed(chromium, store, tmp_path
         assert resume.is_disabled()
         eventually(lambda: state.inner_text() == "running")
         eventually(lambda: state.inner_text() == "done")
-        assert store.record("flowers").state is StudyState.DONE
-        assert len(server.starts()) == 2
+        assert server.store.record("roses").state is StudyState.DONE
+        assert len(server.starts("roses")) == 2
 
 
-def test_a_resume_that_fails_says_why(chromium, store, tmp_path):
-    sample.study(store, "flowers", workdir=tmp_path)
-    with serving(tmp_path) as server, browsing(chromium, server) as page:
-        page.goto(f"{server.base}/studies/flowers")
-        (tmp_path / "broken").touch()
+def test_a_resume_that_fails_says_why(chromium, server):
+    sample.study(server.store, "tulips", workdir=server.workdir)
+    broken = server.workdir / "broken"
+    with browsing(chromium, server) as page:
+        page.goto(f"{server.base}/studies/tulips")
+        broken.touch()
         page.get_by_role("button", name="Resume").click()
         eventually(lambda: "ended with exit code 1" in page.inner_text("main"))
+        broken.unlink()
         assert "the task is broken" in page.inner_text("pre")
         assert page.get_by_role("button", name="Resume").is_enabled()
 
 
-def test_what_a_reader_has_opened_stays_while_the_page_lives(chromium, store, tmp_path):
-    sample.study(store, "flowers", workdir=tmp_path)
-    with serving(tmp_path) as server, browsing(chromium, server) as page:
-        page.goto(f"{server.base}/studies/flowers")
+def test_what_a_reader_has_opened_stays_while_the_page_lives(chromium, server):
+    sample.study(server.store, "lilies", workdir=server.workdir)
+    with browsing(chromium, server) as page:
+        page.goto(f"{server.base}/studies/lilies")
         page.get_by_text("Trials: 8").click()
         page.get_by_role("region", name="Trials of Stage 1").get_by_role("link", name="2").focus()
-        with driving(tmp_path, "flowers"):
-            eventually(lambda: page.get_by_role("status").first.inner_text() == "running")
-            assert page.get_by_text("Trials: 9").count() == 1
+        with driving(server.workdir, "lilies"):
+            page.get_by_text("Trials: 9").wait_for()
             assert page.get_by_role("region", name="Trials of Stage 1").is_visible()
             assert page.evaluate("document.activeElement.textContent") == "2"
 
 
-def test_an_empty_storage_says_what_to_do(chromium, store, tmp_path):
-    with serving(tmp_path) as server, browsing(chromium, server) as page:
-        assert "No study yet" in page.inner_text("main")
-        assert f"tune run --storage {store.url}" in page.inner_text("main")
-        sample.study(store, "flowers")
-        page.get_by_role("link", name="flowers").wait_for()
-
-
-def test_a_server_that_is_gone_is_noticed(chromium, store, tmp_path):
-    sample.study(store, "flowers")
+def test_an_empty_storage_says_what_to_do_and_a_server_that_is_gone_is_noticed(chromium, tmp_path):
     with serving(tmp_path) as server, browsing(chromium, server, expected="ERR_CONNECTION") as page:
+        assert "No study yet" in page.inner_text("main")
+        assert f"tune run --storage {server.store.url}" in page.inner_text("main")
+        sample.study(server.store, "flowers")
+        page.get_by_role("link", name="flowers").wait_for()
         server.process.kill()
         page.get_by_role("alert").wait_for()
-        assert "Start tune dashboard again" in page.get_by_role("alert").inner_text().replace("`", "")
+        assert "Start `tune dashboard` again" in page.get_by_role("alert").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -11,7 +11,6 @@ from starlette.routing import Route
 from reports.dashboard import app, serve
 from reports.dashboard.guard import HEADERS
 from studies.errors import InputError
-from studies.ledger import Store
 from studies.workspace import default_storage
 from tests.reports.dashboard import sample
 from tests.reports.dashboard.conftest import serving
@@ -19,12 +18,9 @@ from tests.reports.dashboard.conftest import serving
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("guarded")
-    store = Store(default_storage(workdir))
-    sample.study(store, "flowers", workdir=workdir)
-    with serving(workdir) as server:
+    with serving(tmp_path_factory.mktemp("guarded")) as server:
+        sample.study(server.store, "flowers", workdir=server.workdir)
         yield server
-    store.close()
 
 
 def routes(methods) -> list[tuple[str, str]]:
@@ -191,9 +187,8 @@ def test_every_answer_carries_the_headers(server):
 
 
 def test_what_is_wrong_is_said_without_a_traceback(tmp_path):
-    store = Store(default_storage(tmp_path))
-    sample.study(store, "flowers", workdir=tmp_path)
     with serving(tmp_path) as server:
+        sample.study(server.store, "flowers", workdir=tmp_path)
         client = server.client
         missing = client.get("/studies/nobody")
         assert missing.status_code == 404 and "there are: flowers" in missing.text
@@ -207,7 +202,6 @@ def test_what_is_wrong_is_said_without_a_traceback(tmp_path):
             raw.execute("DROP TABLE tuner_studies")
         away = client.get("/studies/other")
         assert away.status_code == 503 and "no such table" in away.text
-    store.close()
 
 
 def test_the_users_mistakes_are_one_clear_line(tmp_path, server):
