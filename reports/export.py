@@ -11,6 +11,8 @@ from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from reports.files import write_whole
 from studies.decision import Decision
@@ -23,6 +25,9 @@ from studies.value import Number, Value
 FORMAT = 1
 LARGEST = 100_000
 """Bytes. An export takes about 1,000; a pure reader of YAML takes some 4 s for so many."""
+
+DEEPEST = 10
+NESTED = f"nested too deeply, expected {DEEPEST} levels at most"
 
 EXPECTED = {
     "a valid integer": "a whole number",
@@ -116,6 +121,7 @@ def write_export(
 
 def _commented(content: Mapping[str, Any], name: str) -> str:
     """YAML, with what a reader needs to know beside each value."""
+    content = _quoted(content)
     document, metric, plan = (CommentedMap(part) for part in (content, content["metric"], content["plan"]))
     for key in ("interval", "values"):
         if metric.get(key):
@@ -125,19 +131,33 @@ def _commented(content: Mapping[str, Any], name: str) -> str:
     _beside(metric, "value", "at the end of the plan" + (f", mean over {seeds} seeds" if seeds > 1 else ""))
     if metric["interval"]:
         _beside(metric, "interval", "95 %, of the mean")
-    decided = {key: f"decided by {' '.join(stage.split())}" for key, stage in content["decided"].items()}
+    decided = {key: f"decided by {_comment(stage)}" for key, stage in content["decided"].items()}
     for key in plan:
         told = ["optimizer updates"] if key == "step_nums" else ["the rate, segment by segment"] if key == "schedule" else []
         if told := [*told, *filter(None, [decided.get(key)])]:
             _beside(plan, key, "; ".join(told))
     document["metric"], document["plan"] = metric, plan
-    how = f"tune train {' '.join(name.split())}"
+    how = f"tune train {_comment(name)}"
     document.yaml_set_start_comment(f"The winner of a staged tuning run. Train it once more with:  {how}")
     yaml, out = YAML(), io.StringIO()
     yaml.width = 1_000
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.dump(document, out)
     return out.getvalue()
+
+
+def _quoted(content: Any) -> Any:
+    """Text with control characters in double quotes, the one style in which ruamel writes all of them so that they come back."""
+    if isinstance(content, Mapping):
+        return {key: _quoted(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_quoted(value) for value in content]
+    return DoubleQuotedScalarString(content) if isinstance(content, str) and not content.isprintable() else content
+
+
+def _comment(text: str) -> str:
+    """Text from elsewhere, on one line, without what YAML allows nowhere."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _beside(part: CommentedMap, key: str, comment: str) -> None:
@@ -174,7 +194,7 @@ def read_export(path: Path) -> Export:
     except ValidationError as error:
         raise InputError(f"{path}: {_problem(error, (), _Content)}") from None
     except (ValueError, RecursionError) as error:
-        told = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        told = NESTED if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise InputError(f"{path}: {told}") from None
     shared = {name: getattr(file, name) for name in ("study", "task", "data", "versions")}
     metric = Metric(name=file.metric.name, mode=file.metric.mode)
@@ -216,10 +236,15 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
 def _parsed_yaml(text: str) -> Any:
     yaml = YAML(typ="safe", pure=True)
     try:
+        depth = 0
         for event in yaml.parse(io.StringIO(text)):
-            if getattr(event, "anchor", None) is not None:
-                line = event.start_mark.line + 1
-                raise ValueError(f"line {line}: expected plain values, got the anchor or alias {event.anchor!r}")
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > DEEPEST:
+                raise ValueError(NESTED)
+            for kind in ("anchor", "tag"):
+                if getattr(event, kind, None) is not None:
+                    line = event.start_mark.line + 1
+                    raise ValueError(f"line {line}: expected plain values, got the {kind} {str(getattr(event, kind))!r}")
         return yaml.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
