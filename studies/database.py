@@ -67,6 +67,7 @@ STUDIES = sa.Table(
     sa.Column("updated", sa.Double, nullable=False),
 )
 
+# fingerprint: of the task as it is now; trials of another one are history.
 STAGES = sa.Table(
     "tuner_stages",
     TABLES,
@@ -74,6 +75,7 @@ STAGES = sa.Table(
     sa.Column("study", sa.String(80), nullable=False),
     sa.Column("stage", sa.String(80), nullable=False),
     sa.Column("metric", _Long, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False, default=""),
     sa.UniqueConstraint("study", "stage"),
 )
 
@@ -84,6 +86,7 @@ TRIALS = sa.Table(
     TABLES,
     sa.Column("trial_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("study_id", sa.Integer, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False, default=""),
     sa.Column("line", sa.String(16), nullable=False),
     sa.Column("plan", _Long, nullable=False),
     sa.Column("steps", sa.BigInteger, nullable=False),
@@ -104,7 +107,7 @@ POINTS = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# The latest of a stage is the one in force; earlier ones are its history.
+# The latest of a stage is the one in force, unless what it rested on has changed (superseded); the rest is history.
 DECISIONS = sa.Table(
     "tuner_decisions",
     TABLES,
@@ -113,6 +116,7 @@ DECISIONS = sa.Table(
     sa.Column("stage", sa.String(80), nullable=False),
     sa.Column("written", sa.Double, nullable=False),
     sa.Column("decision", _Long, nullable=False),
+    sa.Column("superseded", sa.Boolean, nullable=False, default=False),
     sa.Index("tuner_decisions_stage", "study", "stage"),
 )
 

@@ -63,7 +63,8 @@ class Store:
 
     def decisions(self, name: str) -> list[Decision]:
         """The decisions in force, in the order of the stages."""
-        latest = sa.select(sa.func.max(DECISIONS.c.id)).where(DECISIONS.c.study == name).group_by(DECISIONS.c.stage)
+        valid = sa.and_(DECISIONS.c.study == name, ~DECISIONS.c.superseded)
+        latest = sa.select(sa.func.max(DECISIONS.c.id)).where(valid).group_by(DECISIONS.c.stage)
         here = sa.and_(STAGES.c.study == DECISIONS.c.study, STAGES.c.stage == DECISIONS.c.stage)
         written = sa.select(DECISIONS.c.decision).join(STAGES, here).where(DECISIONS.c.id.in_(latest)).order_by(STAGES.c.id)
         with self._database.read() as connection:
@@ -106,12 +107,12 @@ class Driver:
         self._database, self._storage, self._lease, self._task = database, storage, lease, task
         self.finished = False
 
-    def stage(self, stage: str, metric: Metric) -> OptunaStudy:
-        """A stage's study, begun at its first use.
+    def stage(self, stage: str, metric: Metric, fingerprint: str = "") -> OptunaStudy:
+        """A stage's study, begun at its first use; begun anew when the task's fingerprint has changed.
 
         Raises: InputError if it was begun with another metric; BusyError, StorageError.
         """
-        return OptunaStudy(self._database, self._storage, self._lease, stage, metric, self._task)
+        return OptunaStudy(self._database, self._storage, self._lease, stage, metric, self._task, fingerprint)
 
     def done(self) -> None:
         """Say that all is decided: the study will be DONE when the driver leaves."""

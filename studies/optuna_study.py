@@ -76,12 +76,14 @@ def params(plan: Plan) -> dict[str, Any]:
 class OptunaStudy:
     """A stage's `Study`, as the Optuna study "NAME/STAGE"; see studies.study for what its methods promise."""
 
-    def __init__(self, database: Database, storage: RDBStorage, lease: Lease, stage: str, metric: Metric, task: str):
-        """Begin the stage, or go on with it.
+    def __init__(
+        self, database: Database, storage: RDBStorage, lease: Lease, stage: str, metric: Metric, task: str, fingerprint: str
+    ):
+        """Begin the stage, or go on with it; anew, if the task is no longer the one it was begun with.
 
         Raises: InputError if it was begun with another metric; BusyError, StorageError.
         """
-        self.name, self.stage, self.metric = lease.name, stage, metric
+        self.name, self.stage, self.metric, self._fingerprint = lease.name, stage, metric, fingerprint
         self._database, self._storage, self._lease = database, storage, lease
         self._study_id = lease.write(lambda connection: self._begin(connection, task))
 
@@ -111,8 +113,8 @@ class OptunaStudy:
         if study_id is None:
             study_id = storage.create_new_study([direction], name)
             connection.execute(sa.delete(STAGES).where(here))
-        known = connection.execute(sa.select(STAGES.c.metric).where(here)).scalar()
-        known = known and Metric.model_validate_json(known)
+        begun = connection.execute(sa.select(STAGES.c.metric, STAGES.c.fingerprint).where(here)).one_or_none()
+        known = begun and Metric.model_validate_json(begun.metric)
         if known not in (None, self.metric) or storage.get_study_directions(study_id) != [direction]:
             was = f"{known.name} ({known.mode})" if known else "another direction"
             raise InputError(
@@ -120,10 +122,22 @@ class OptunaStudy:
                 f" ({self.metric.mode}); keep to it, or take another --study"
             )
         if known is None:
-            connection.execute(sa.insert(STAGES).values(study=self.name, stage=self.stage, metric=self.metric.model_dump_json()))
+            values = {"study": self.name, "stage": self.stage, "metric": self.metric.model_dump_json()}
+            connection.execute(sa.insert(STAGES).values(**values, fingerprint=self._fingerprint))
             for key, value in {"task": task, "metric": self.metric.name}.items():
                 storage.set_study_user_attr(study_id, key, value)
+        elif begun.fingerprint != self._fingerprint:
+            self._begin_anew(connection, study_id, here)
         return study_id
+
+    def _begin_anew(self, connection: sa.Connection, study_id: int, here: sa.ColumnElement) -> None:
+        """The task was edited: what is known of the old one is history, which nothing rests on any more."""
+        self._study_id = study_id
+        for row in connection.execute(_rows(study_id).where(TRIALS.c.state == State.RUNNING)).all():
+            self._close(connection, row, State.PRUNED, "the task was edited")
+        connection.execute(sa.update(STAGES).where(here).values(fingerprint=self._fingerprint))
+        mine = sa.and_(DECISIONS.c.study == self.name, DECISIONS.c.stage == self.stage)
+        connection.execute(sa.update(DECISIONS).where(mine).values(superseded=True))
 
     def _plan(self, connection: sa.Connection, plans: Iterable[Plan]) -> None:
         storage = through(self._storage, connection)
@@ -155,6 +169,7 @@ class OptunaStudy:
             sa.insert(TRIALS).values(
                 trial_id=trial_id,
                 study_id=self._study_id,
+                fingerprint=self._fingerprint,
                 line=plan.line,
                 plan=plan.model_dump_json(),
                 steps=plan.steps,
@@ -187,12 +202,7 @@ class OptunaStudy:
             self._close(connection, row, progress.ended, progress.error or f"{progress.ended} at step {last}")
 
     def _decide(self, connection: sa.Connection, decision: Decision) -> None:
-        written = decision.model_dump_json()
-        latest = sa.select(DECISIONS.c.decision).where(DECISIONS.c.study == self.name, DECISIONS.c.stage == self.stage)
-        if connection.execute(latest.order_by(DECISIONS.c.id.desc()).limit(1)).scalar() != written:
-            connection.execute(
-                sa.insert(DECISIONS).values(study=self.name, stage=self.stage, written=clock(connection), decision=written)
-            )
+        self._write(connection, decision)
         through(self._storage, connection).set_study_user_attr(self._study_id, "decision", decision.summary())
         candidates = {number: candidate for candidate in decision.evidence for number in candidate.trials}
         for row in self._rows(connection, TRIALS.c.state == State.RUNNING):
@@ -201,6 +211,21 @@ class OptunaStudy:
                 self._close(connection, row, State.COMPLETE if row.last >= row.steps else State.PRUNED, "")
             else:
                 self._close(connection, row, candidate.state, candidate.outcome)
+
+    def _write(self, connection: sa.Connection, decision: Decision) -> None:
+        """Put the decision in force. With another winner than before, the later stages' no longer are: they rested on it."""
+        mine = sa.and_(DECISIONS.c.study == self.name, DECISIONS.c.stage == self.stage, ~DECISIONS.c.superseded)
+        latest = sa.select(DECISIONS.c.decision).where(mine).order_by(DECISIONS.c.id.desc()).limit(1)
+        before, written = connection.execute(latest).scalar(), decision.model_dump_json()
+        if before == written:
+            return
+        values = {"study": self.name, "stage": self.stage, "written": clock(connection), "decision": written}
+        connection.execute(sa.insert(DECISIONS).values(**values))
+        if before is None or Decision.model_validate_json(before).winner != decision.winner:
+            here = sa.select(STAGES.c.id).where(STAGES.c.study == self.name, STAGES.c.stage == self.stage).scalar_subquery()
+            later = sa.select(STAGES.c.stage).where(STAGES.c.study == self.name, STAGES.c.id > here)
+            theirs = sa.and_(DECISIONS.c.study == self.name, DECISIONS.c.stage.in_(later))
+            connection.execute(sa.update(DECISIONS).where(theirs).values(superseded=True))
 
     def _close(self, connection: sa.Connection, row: sa.Row, state: State, why: str) -> None:
         """Close the row, here and in Optuna; why: its outcome, or what broke it. Without a finite metric at its end it is not
@@ -229,17 +254,18 @@ class OptunaStudy:
         return value if value is not None and math.isfinite(value) else None
 
     def _rows(self, connection: sa.Connection, *where: Any) -> Sequence[sa.Row]:
-        """The rows of this stage, oldest first, without their curves."""
-        return connection.execute(_rows(self._study_id).where(*where)).all()
+        """The rows of this stage, of the task as it is now, oldest first, without their curves."""
+        return connection.execute(_rows(self._study_id).where(TRIALS.c.fingerprint == self._fingerprint, *where)).all()
 
 
 def read_trials(database: Database, name: str, stage: str, points: int | None = None) -> list[Trial]:
-    """The trials of a stage in the order of their numbers; each curve thinned to about so many points, the first and the
-    last among them. Empty if there is no such stage."""
+    """The trials of a stage, of the task as it is now, in the order of their numbers; each curve thinned to about so many
+    points, the first and the last among them. Empty if there is no such stage."""
     named = sa.select(OPTUNA_STUDIES.c.study_id).where(OPTUNA_STUDIES.c.study_name == f"{name}/{stage}")
+    latest = sa.select(STAGES.c.fingerprint).where(STAGES.c.study == name, STAGES.c.stage == stage).scalar_subquery()
     with database.read() as connection:
         study_id = connection.execute(named).scalar()
-        rows = connection.execute(_rows(study_id)).all()
+        rows = connection.execute(_rows(study_id).where(TRIALS.c.fingerprint == latest)).all()
         curves = connection.execute(_thinned(study_id, points) if points else _whole(study_id)).all()
     found = {trial_id: _points(group) for trial_id, group in groupby(curves, key=itemgetter(0))}
     return [

@@ -111,7 +111,7 @@ def _run_stages(
     for name in settings.stages:
         stage = settings.stage(name, workload)
         view.stage(name, QUESTIONS[name])
-        study = Watched(driver.stage(name, settings.target(workload)), name, view, tensorboard)
+        study = Watched(driver.stage(name, settings.target(workload), workload.fingerprint), name, view, tensorboard)
         try:
             decision = run_stage(stage, plan, study, runner)
         except StageError as error:

@@ -320,6 +320,35 @@ class TestStore:
         assert (store.metric("ants", "stage4"), store.metric("ants", "stage5")) == (ACCURACY, None)
         assert [(d.stage, d.value) for d in store.decisions("ants")] == [("stage2", 0.2), ("stage1", 0.1), ("stage3", 0.1)]
 
+    def test_an_edited_task_begins_anew_and_keeps_the_old_trials_as_history(self, store):
+        with store.drive("flowers", SETTINGS) as driver:
+            old = driver.stage("stage1", ACCURACY, fingerprint="before")
+            old.plan([PLAN, OTHER])
+            old.record(Progress(PLAN, points(100), ended=State.COMPLETE))
+            old.decide(decision())
+            old.plan([constant(BASE, 0.5, 100)])
+        with store.drive("flowers", SETTINGS) as driver:
+            new = driver.stage("stage1", ACCURACY, fingerprint="after")
+            assert new.trials() == [] == store.trials("flowers", "stage1") and store.decisions("flowers") == []
+            new.plan([PLAN])
+            assert [trial.points for trial in new.trials()] == [()]
+        rows = optuna.load_study(study_name="flowers/stage1", storage=store.url).trials
+        assert [row.state.name for row in rows] == ["COMPLETE", "PRUNED", "PRUNED", "RUNNING"]
+        assert rows[2].user_attrs["outcome"] == "the task was edited"
+
+    def test_another_winner_puts_the_decisions_that_rested_on_it_out_of_force(self, store):
+        with store.drive("flowers", SETTINGS) as driver:
+            first, second = driver.stage("stage1", ACCURACY), driver.stage("stage2", ACCURACY)
+            first.decide(decision())
+            second.decide(decision(stage="stage2"))
+            first.decide(decision())
+            first.decide(decision(value=0.2))
+            assert [d.stage for d in store.decisions("flowers")] == ["stage1", "stage2"]
+            first.decide(decision(winner=OTHER))
+            assert [d.stage for d in store.decisions("flowers")] == ["stage1"]
+            second.decide(decision(stage="stage2"))
+            assert [d.stage for d in store.decisions("flowers")] == ["stage1", "stage2"]
+
     def test_an_unknown_study_names_those_there_are(self, store):
         with pytest.raises(InputError, match="--study: no study 'moths' in .*; there is none yet"):
             store.record("moths")
