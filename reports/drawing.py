@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -19,6 +20,7 @@ WON, SECOND, THIRD, OTHER = "#0072b2", "#d55e00", "#009e73", "#9aa3ac"
 WIDTH = 6.4
 SMALL = 10.0
 MOST_LABELS = 12
+HUGE = 1e30
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,14 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def drawable(values: pd.Series) -> pd.Series:
+    """NaN where a value is none, or so large that an axis cannot count to it."""
+    return values.where(values.abs() < HUGE)
+
+
 def finite(values: Iterable[float]) -> np.ndarray:
     found = np.asarray(list(values), dtype=float)
-    return found[np.isfinite(found)]
+    return found[np.abs(found) < HUGE]
 
 
 def spans(curves: Sequence[np.ndarray]) -> bool:
@@ -108,7 +115,7 @@ def limits(curves: Sequence[np.ndarray], logarithmic: bool) -> tuple[float, floa
     if logarithmic:
         start = float(np.median([values[0] for values in sound]))
         high = min(high, max(3 * start, low * 2))
-        return low / 1.25, high * 1.25
+        return max(low, high / HUGE) / 1.25, high * 1.25
     everything = np.concatenate(sound)
     inner = np.quantile(everything, [0.02, 0.98])
     reach = 2 * (inner[1] - inner[0])

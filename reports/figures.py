@@ -27,6 +27,7 @@ from reports.drawing import (
     WON,
     End,
     canvas,
+    drawable,
     finite,
     label_ends,
     limits,
@@ -112,7 +113,7 @@ def _bundle(
         colour, width = (WON, 2.6) if row.winner else (SECOND, 1.6) if row.runner_up else (OTHER, 1.1)
         many = 1.0 if row.winner or row.runner_up or len(lines) <= 20 else 0.45
         dashes = (0, (3, 1.5)) if row.number in broken else "solid"
-        values = part[name].where(np.isfinite(part[name]))
+        values = drawable(part[name])
         axes.plot(part[x], values, color=colour, linewidth=width, linestyle=dashes, alpha=many, zorder=30 - min(place, 25))
         last = values.last_valid_index()
         end = End(part.loc[last, x], values[last], named[row.number], colour if colour != OTHER else SOFT, bool(row.winner))
@@ -211,7 +212,7 @@ def convergence(trials: pd.DataFrame, curves: pd.DataFrame, metric: Metric, deci
         title = f"Not converged: settled only at step {words.number(converged)}, cut at {words.number(until)} steps"
     figure, panels = canvas(title, [2.4] * len(names))
     for axes, name in zip(panels, names):
-        values = part[name].where(np.isfinite(part[name]))
+        values = drawable(part[name])
         logarithmic = (name == "train_loss" or metric.mode == "min") and spans([values.to_numpy()])
         axes.set_ylim(*limits([values.to_numpy()], logarithmic))
         value_axis(axes, _title_of(name), logarithmic)
@@ -339,7 +340,7 @@ def decays(
     means, rates = {}, {}
     for schedule, group in trials.groupby("schedule", sort=False):
         part = curves[curves["number"].isin(group["number"])]
-        mean = part.assign(value=part[metric.name].where(np.isfinite(part[metric.name]))).groupby("step")["value"].mean().dropna()
+        mean = part.assign(value=drawable(part[metric.name])).groupby("step")["value"].mean().dropna()
         if len(mean):
             means[schedule] = mean
             rates[schedule] = schedules[schedules["number"] == group["number"].iloc[0]]

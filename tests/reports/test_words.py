@@ -1,0 +1,71 @@
+"""Do numbers and plans read as a person would write them?"""
+
+import math
+
+import pytest
+
+from reports import words
+from studies.plan import Plan, Segment, constant
+from studies.schedule import Linear, Warmup
+from tests.reports.sample import TRACE, stage3
+
+
+@pytest.mark.parametrize(
+    "value, told",
+    [
+        (0.1, "0.1"),
+        (1e-5, "1e-5"),
+        (3.2e20, "3.2e20"),
+        (6000, "6,000"),
+        (0.98765, "0.9877"),
+        (0.0, "0"),
+        (None, "–"),
+        (math.nan, "–"),
+    ],
+)
+def test_numbers(value, told):
+    assert words.number(value) == told
+
+
+@pytest.mark.parametrize(
+    "value, interval, told",
+    [
+        (0.98061, (0.97613, 0.98509), "0.981 (0.976 to 0.985)"),
+        (27.731, (27.6, 27.9), "27.7 (27.6 to 27.9)"),
+        (0.5, (0.5, 0.5), "0.5 (0.5 to 0.5)"),
+        (2.5e-9, (2.4e-9, 2.6e-9), "2.5e-9 (2.4e-9 to 2.6e-9)"),
+        (0.98061, None, "0.9806"),
+        (None, None, "–"),
+    ],
+)
+def test_a_value_and_its_interval(value, interval, told):
+    assert words.measured(value, interval) == told
+
+
+def test_values_that_are_compared_have_the_same_decimals():
+    assert words.alike([0.95, 0.967, math.nan, 0.9]) == ["0.95", "0.97", "–", "0.90"]
+    assert words.alike([0.9501, 0.9502]) == ["0.9501", "0.9502"]
+    assert words.alike([1500.0, 1501.5]) == ["1,500", "1,502"]
+    assert words.alike([]) == [] and words.alike([0.5]) == ["0.5"]
+
+
+@pytest.mark.parametrize("seconds, told", [(0.04, "0.0 s"), (59.6, "1 min 0 s"), (431, "7 min 11 s"), (9000, "2 h 30 min")])
+def test_durations(seconds, told):
+    assert words.duration(seconds) == told
+
+
+def test_schedules_say_what_the_rate_does():
+    warm = Plan().then(Segment(steps=100, rate=Warmup(lr=0.1, start=0.01, over=100)))
+    told = words.schedule(warm.then(Segment(steps=900, rate=Linear(lr=0.1, over=900, interval=100))))
+    assert told == "warm-up from 0.01 over 100 steps, linear to 0 from step 100"
+    assert words.schedule(stage3().decision.winner) == "constant, x 0.5 every 400 from step 2,700"
+    assert words.plan(constant(Plan(), 0.1, 1)) == "lr 0.1, batch size 64, momentum 0.9, 1 step, sgd, constant"
+
+
+def test_of_a_traceback_the_last_line_counts():
+    assert words.last_line(TRACE).startswith("ValueError: ")
+    assert words.last_line("\n \n") == ""
+
+
+def test_a_terminal_gets_no_control_codes():
+    assert words.plain("red \x1b[31m\r\x07\nnext") == "red  [31m  \nnext"
