@@ -81,7 +81,7 @@ class Pages:
             "name": name,
             "task": str(record.settings.get("task", "")),
             "state": "starting" if starting else record.state.value,
-            "reason": record.reason,
+            "reason": "its driver is dead or silent" if record.state == StudyState.STALE else record.reason,
             "owner": record.owner,
             "created": record.created,
             "settings": views.settings(record.settings),

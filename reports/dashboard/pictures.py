@@ -69,11 +69,11 @@ def curve(trial: Trial, name: str) -> Picture:
     points = [(step, value) for step, value in trial.curve(name) if math.isfinite(value)]
     steps, values = [step for step, _ in points], [value for _, value in points]
     with _DRAWING:
-        figure, [axes] = canvas(name, [2.6])
+        figure, [axes] = canvas(name.replace("_", " "), [2.6])
         logarithmic = bool(values) and min(values) > 0 and max(values) / min(values) >= 100
         axes.plot(steps, values, color=WON, linewidth=1.8)
         axes.set_ylim(*(limits([values], logarithmic) or (0, 1)))
-        value_axis(axes, name.replace("_", " "), logarithmic)
+        value_axis(axes, "", logarithmic)
         if trial.begun:
             axes.axvspan(0, trial.begun, color=SECOND, alpha=0.1, linewidth=0)
         steps_axis(axes, trial.plan.steps)

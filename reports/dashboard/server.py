@@ -73,6 +73,11 @@ def app(
     )
 
 
+def say(text: str) -> None:
+    """At once, even into a pipe: without the link nobody gets in."""
+    print(text, flush=True)
+
+
 def serve(
     store_url: str,
     workdir: Path,
@@ -80,7 +85,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     token: str | None = None,
-    announce: Callable[[str], None] = print,
+    announce: Callable[[str], None] = say,
     command: Command = resume_command,
 ) -> None:
     """Serve until interrupted. Announces a link that logs in; port 0 is any free one.

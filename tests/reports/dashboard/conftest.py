@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,8 +75,16 @@ def eventually(holds: Callable[[], object], seconds: float = 20.0):
 
 
 @contextmanager
-def serving(workdir: Path, hold: float = 0.0) -> Iterator[Server]:
-    command = [sys.executable, "-m", "tests.reports.dashboard.start", default_storage(workdir), str(workdir), str(hold)]
+def serving(workdir: Path, hold: float = 0.0, command: Sequence[str] = ()) -> Iterator[Server]:
+    """A server whose Resume starts the small driver; command: another one."""
+    command = command or [
+        sys.executable,
+        "-m",
+        "tests.reports.dashboard.start",
+        default_storage(workdir),
+        str(workdir),
+        str(hold),
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     server = Server(process, "", workdir, Store(default_storage(workdir)))
     try:

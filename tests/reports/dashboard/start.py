@@ -1,7 +1,6 @@
 """Serve the dashboard of a storage, resuming with the small driver, which keeps its lease for HOLD seconds."""
 
 import sys
-from functools import partial
 from pathlib import Path
 
 from reports.dashboard import serve
@@ -12,7 +11,7 @@ def main(url: str, workdir: str, hold: str = "0") -> None:
         driver = [sys.executable, "-m", "tests.reports.dashboard.driver", "resume", name]
         return [*driver, "--storage", storage, "--workdir", str(folder), "--hold", hold]
 
-    serve(url, Path(workdir), port=0, announce=partial(print, flush=True), command=command)
+    serve(url, Path(workdir), port=0, command=command)
 
 
 if __name__ == "__main__":

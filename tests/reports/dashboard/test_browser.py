@@ -1,12 +1,14 @@
 """The pages as a person meets them, in a real Chromium: live, to be resumed from, by keyboard, narrow and in the dark."""
 
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
 
 from studies.study import StudyState
 from tests.reports.dashboard import sample
-from tests.reports.dashboard.conftest import driving, eventually, serving
+from tests.reports.dashboard.conftest import ROOT, driving, eventually, serving
 
 VIEWS = (
     "/",
@@ -88,7 +90,7 @@ def test_a_killed_driver_is_seen_and_the_study_resumed(chromium, server):
 
         driver.kill()
         driver.wait()
-        eventually(lambda: state.inner_text() == "stale", seconds=10)
+        eventually(lambda: state.inner_text().startswith("stale"), seconds=10)
         assert resume.is_enabled()
 
         resume.focus()
@@ -99,6 +101,25 @@ def test_a_killed_driver_is_seen_and_the_study_resumed(chromium, server):
         eventually(lambda: state.inner_text() == "done")
         assert server.store.record("roses").state is StudyState.DONE
         assert len(server.starts("roses")) == 2
+
+
+@pytest.mark.long
+def test_a_killed_tuning_run_is_resumed_to_its_decision(chromium, tmp_path):
+    tune = [sys.executable, "-m", "tuner"]
+    options = "--task digits --runner serial --lrs 0.3,0.1,0.03 --max-steps 200"
+    run = [*tune, "stage1", "--workdir", str(tmp_path), *options.split()]
+    dashboard = [*tune, "dashboard", "--workdir", str(tmp_path), "--port", "0"]
+    with serving(tmp_path, command=dashboard) as server, browsing(chromium, server) as page:
+        with subprocess.Popen(run, cwd=ROOT, stderr=subprocess.DEVNULL) as driver:
+            eventually(lambda: any(trial.points for trial in server.store.trials("digits", "stage1")), seconds=60)
+            page.get_by_role("link", name="digits").click()
+            state = page.get_by_role("status").first
+            eventually(lambda: state.inner_text() == "running")
+            driver.kill()
+        eventually(lambda: state.inner_text().startswith("stale"), seconds=10)
+        page.get_by_role("button", name="Resume").click()
+        eventually(lambda: state.inner_text() == "done", seconds=120)
+        assert "the learning rate" in page.locator(".decision").inner_text()
 
 
 def test_a_resume_that_fails_says_why(chromium, server):
