@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 POINTS = 500
 """Of a curve, about as many as a figure has pixels to tell apart."""
+ALL_POINTS = 100_000
+"""Of a stage's curves together: what is read and drawn in about a second."""
 
 
 class Pages:
@@ -59,24 +61,19 @@ class Pages:
         """What a study's trials say: anew only where the driver has written since."""
 
         def find() -> views.View:
-            names, going = self._store.stages(record.name), not self._settled(record)
+            names, going = self._store.stages(record.name), not settled(record)
             stages = [views.stage(self._results(record.name, name, 1), going) for name in names]
             return {"stages": stages, "best": views.best(stages), "digest": views.version([going, stages])}
 
-        return self._recent.get(("body", record.name), (record.state, record.updated), find, self._settled(record))
+        return self._recent.get(("body", record.name), (record.state, record.updated), find, settled(record))
 
-    def _settled(self, record: StudyRecord) -> bool:
-        return record.state != StudyState.RUNNING
-
-    def _study(self, name: str, record: StudyRecord | None = None) -> views.View:
-        record = record or self._records().get(name) or self._store.record(name)
+    def _overview(self, name: str) -> views.View:
+        """A study without its figures, which are drawn for those only who look at them."""
+        record = self._records().get(name) or self._store.record(name)
         launch, body, space = self._drivers.launch(name), self._body(record), self._drivers.workspace(record)
-        figures = {
-            part["name"]: self._figures(record, part["name"], len(part["rows"]), body["digest"]) for part in body["stages"]
-        }
-        shown = [one.digest for pictures in figures.values() for one in (pictures or {}).values()]
-        ended = launch.process.returncode if launch and self._settled(record) else None
-        starting = launch is not None and launch.alive and record.state != StudyState.RUNNING
+        ended = launch.process.returncode if launch and settled(record) else None
+        starting = launch is not None and launch.alive and settled(record)
+        next_step = "export" if record.state == StudyState.DONE else "resume"
         head = {
             "name": name,
             "task": str(record.settings.get("task", "")),
@@ -87,47 +84,50 @@ class Pages:
             "settings": views.settings(record.settings),
             "refusal": self._drivers.refusal(record),
             "log": space.resumed if ended else space.log,
-            "command": self._drivers.shown(
-                "export" if record.state == StudyState.DONE else "resume", name, workdir=space.workdir
-            ),
+            "command": self._drivers.shown(next_step, name, workdir=space.workdir),
             "exit_code": ended,
         }
-        return {**head, **body, "figures": figures, "version": views.version([head, body["digest"], shown])}
+        return {**head, **body, "settled": settled(record), "version": views.version([head, body["digest"]])}
 
-    def _figures(self, record: StudyRecord, stage: str, trials: int, state: str) -> dict[str, Picture] | None:
+    def _study(self, name: str) -> views.View:
+        study = self._overview(name)
+        figures = {part["name"]: self._figures(study, part) for part in study["stages"]}
+        shown = [one.digest for drawn in figures.values() for one in (drawn or {}).values()]
+        return {**study, "figures": figures, "version": views.version([study["version"], shown])}
+
+    def _figures(self, study: views.View, part: views.View) -> dict[str, Picture] | None:
         """A stage's figures as they were drawn last; None before the first time."""
-        points = max(20, min(POINTS, 100_000 // max(trials, 1)))
+        points = max(20, min(POINTS, ALL_POINTS // len(part["rows"]))) if part["rows"] else POINTS
 
         def draw() -> dict[str, Picture]:
             from reports.dashboard import pictures  # pandas and matplotlib: a second that the first page need not wait for
 
-            return pictures.stage_pictures(self._results(record.name, stage, points))
+            return pictures.stage_pictures(self._results(study["name"], part["name"], points))
 
-        return self._recent.peek(("figures", record.name, stage), state, draw, self._settled(record))
+        return self._recent.peek(("figures", study["name"], part["name"]), study["digest"], draw, study["settled"])
 
     def _results(self, study: str, stage: str, points: int) -> StageResults:
         decision = next((one for one in self._store.decisions(study) if one.stage == stage), None)
         return StageResults(stage, self._store.metric(study, stage), self._store.trials(study, stage, points), decision)
 
     def _studies(self) -> list[views.View]:
-        return [self._study(name, record) for name, record in self._records().items()]
+        return [self._overview(name) for name in self._records()]
 
-    def _stage(self, request: Request) -> tuple[views.View, views.View]:
-        study = self._study(request.path_params["name"])
+    def _stage(self, study: views.View, request: Request) -> tuple[views.View, views.View]:
         for part in study["stages"]:
             if part["name"] == request.path_params["stage"]:
                 return study, part
         raise HTTPException(404)
 
     def _trial(self, request: Request) -> views.View:
-        study, part = self._stage(request)
+        study, part = self._stage(self._overview(request.path_params["name"]), request)
         row = next((row for row in part["rows"] if row["number"] == request.path_params["number"]), None)
         if row is None:
             raise HTTPException(404)
         key, state = (study["name"], part["name"], row["number"]), views.version([row, part["metric"]])
-        settled = row["state"] != "running"
-        trial = self._recent.get(key, state, lambda: self._find_trial(*key), settled)
-        return {"study": study, "part": part, "row": row, "trial": trial, "version": state, "settled": settled}
+        over = row["state"] != "running"
+        trial = self._recent.get(key, state, lambda: self._find_trial(*key), over)
+        return {"study": study, "part": part, "row": row, "trial": trial, "version": state, "over": over}
 
     def _find_trial(self, name: str, stage: str, number: int) -> Trial:
         return next(trial for trial in self._store.trials(name, stage, points=POINTS) if trial.number == number)
@@ -144,7 +144,7 @@ class Pages:
         return html("study.html", study=study, log=views.tail(study["log"]), most=views.ROWS)
 
     def stage(self, request: Request) -> Response:
-        study, part = self._stage(request)
+        study, part = self._stage(self._study(request.path_params["name"]), request)
         pages = max(1, math.ceil(len(part["rows"]) / views.PAGE))
         given = request.query_params.get("page", "1")
         page = min(max(int(given), 1), pages) if given.isascii() and given.isdecimal() and len(given) < 9 else 1
@@ -158,7 +158,7 @@ class Pages:
     # Pictures
 
     def figure(self, request: Request) -> Response:
-        study, part = self._stage(request)
+        study, part = self._stage(self._study(request.path_params["name"]), request)
         found = (study["figures"][part["name"]] or {}).get(request.path_params["figure"])
         if found is None:
             raise HTTPException(404)
@@ -173,7 +173,7 @@ class Pages:
 
         key = ("curve", found["study"]["name"], found["part"]["name"], found["row"]["number"], place)
         return drawn(
-            self._recent.get(key, found["version"], lambda: pictures.curve(found["trial"], measured[place]), found["settled"])
+            self._recent.get(key, found["version"], lambda: pictures.curve(found["trial"], measured[place]), found["over"])
         )
 
     # JSON
@@ -196,6 +196,11 @@ class Pages:
             raise HTTPException(400, "Expected {}: a study is resumed with the settings that it was started with.")
         launch = await run_in_threadpool(self._drivers.resume, request.path_params["name"])
         return JSONResponse({"told": f"Started: process {launch.process.pid}.", "pid": launch.process.pid}, 202)
+
+
+def settled(record: StudyRecord) -> bool:
+    """Nobody writes to it: what is known of it now stays."""
+    return record.state != StudyState.RUNNING
 
 
 def versions(studies: list[views.View]) -> str:
