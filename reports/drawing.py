@@ -21,6 +21,8 @@ WIDTH = 6.4
 SMALL = 10.0
 MOST_LABELS = 12
 HUGE = 1e30
+TITLE = "title"
+"""The gid of a figure's title."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,10 @@ def canvas(title: str, heights: Sequence[float] = (4.0,)) -> tuple[Figure, list[
         axes.tick_params(colors=SOFT, labelsize=SMALL, length=0, which="both")
         axes.yaxis.label.set_color(SOFT)
         axes.xaxis.label.set_color(SOFT)
-    panels[0].set_title(plain("\n".join(textwrap.wrap(title, 54))), loc="left", color=INK, fontsize=13, fontweight="bold", pad=12)
+    text = panels[0].set_title(
+        plain("\n".join(textwrap.wrap(title, 54))), loc="left", color=INK, fontsize=13, fontweight="bold", pad=12
+    )
+    text.set_gid(TITLE)
     return figure, panels
 
 
