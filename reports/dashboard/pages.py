@@ -108,7 +108,10 @@ class Pages:
 
     def _results(self, study: str, stage: str, points: int) -> StageResults:
         decision = next((one for one in self._store.decisions(study) if one.stage == stage), None)
-        return StageResults(stage, self._store.metric(study, stage), self._store.trials(study, stage, points), decision)
+        metric = self._store.metric(study, stage)
+        if metric is None:  # deleted since it was listed
+            raise HTTPException(404)
+        return StageResults(stage, metric, self._store.trials(study, stage, points), decision)
 
     def _studies(self) -> list[views.View]:
         return [self._overview(name) for name in self._records()]

@@ -7,6 +7,7 @@ import math
 import threading
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -72,7 +73,7 @@ def curve(trial: Trial, name: str) -> Picture:
         figure, [axes] = canvas(name.replace("_", " "), [2.6])
         logarithmic = bool(values) and min(values) > 0 and max(values) / min(values) >= 100
         axes.plot(steps, values, color=WON, linewidth=1.8)
-        axes.set_ylim(*(limits([values], logarithmic) or (0, 1)))
+        axes.set_ylim(*(limits([np.asarray(values)], logarithmic) or (0, 1)))
         value_axis(axes, "", logarithmic)
         if trial.begun:
             axes.axvspan(0, trial.begun, color=SECOND, alpha=0.1, linewidth=0)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -37,7 +38,8 @@ class Optuna:
     """Optuna's own dashboard of the same storage, to be read. Made when first asked for: its import takes a while."""
 
     def __init__(self, url: str):
-        self._url, self._app = url, None
+        self._url = url
+        self._app: WSGIMiddleware | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
@@ -62,6 +64,7 @@ def app(
     """
     pages = Pages(store, Drivers(store, workdir, command))
     optuna = Optuna(store.url)
+    answers: dict[Any, Any] = {HTTPException: on_http, TuneError: on_tune, Exception: on_defect}
     return Starlette(
         routes=[
             *pages.routes(),
@@ -69,7 +72,7 @@ def app(
             *(Route(f"/{part}{{rest:path}}", optuna, methods=["GET"]) for part in OPTUNAS),
         ],
         middleware=[Middleware(Guard, token, hosts, problem), Middleware(GZipMiddleware, minimum_size=1000)],
-        exception_handlers={HTTPException: on_http, TuneError: on_tune, Exception: on_defect},
+        exception_handlers=answers,
     )
 
 
