@@ -39,7 +39,7 @@ class Optuna:
 
     def __init__(self, url: str):
         self._url = url
-        self._app: WSGIMiddleware | None = None
+        self._app: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
