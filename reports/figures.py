@@ -224,8 +224,29 @@ def convergence(trials: pd.DataFrame, curves: pd.DataFrame, metric: Metric, deci
         if len(near) and math.isfinite(near.iloc[0]):
             axes.plot([converged], [near.iloc[0]], "o", color=SECOND, markersize=7, markeredgecolor=GROUND, zorder=10)
     steps_axis(panels[-1], max(part["step"].max(), until) * 1.02)
-    for step, text in ((converged, f"converged\n{words.number(converged)}"), (until, f"safety margin\n{words.number(until)}")):
-        _note(panels[0], text, step, 0.96, SECOND, (-6, 0), ha="right", va="top", fontweight="bold")
+    _note(
+        panels[0],
+        f"converged\n{words.number(converged)}",
+        converged,
+        0.96,
+        SECOND,
+        (-6, 0),
+        ha="right",
+        va="top",
+        fontweight="bold",
+    )
+    height = 0.96 if until - converged > 0.25 * panels[0].get_xlim()[1] else 0.7  # else below the other's words
+    _note(
+        panels[0],
+        f"safety margin\n{words.number(until)}",
+        until,
+        height,
+        SECOND,
+        (-6, 0),
+        ha="right",
+        va="top",
+        fontweight="bold",
+    )
     return figure
 
 

@@ -19,7 +19,7 @@ from reports.figures import CAPTIONS, figures
 from reports.files import write_whole
 from reports.frames import tables
 from reports.stages import StageResults
-from reports.summary import cost_in_words
+from reports.summary import WARNINGS, cost_in_words
 from studies.decision import Candidate, Decision
 from studies.errors import StorageError
 from studies.study import StudyRecord
@@ -136,6 +136,7 @@ def render(study: StudyRecord, sections: Sequence[Section], sheets: Sequence[str
         failures=_alike(failures),
         sheets=sheets,
         first_rows=FIRST_ROWS,
+        first_warnings=WARNINGS,
     )
 
 

@@ -14,8 +14,11 @@ from reports.stages import StageResults
 from studies.decision import Cost, Decision
 from studies.study import StudyRecord, StudyState
 
-PLAIN_WIDTH = 160
-"""Columns of what goes into a file or a pipe."""
+PLAIN_WIDTH = 10_000
+"""Columns of what goes into a file or a pipe: nothing is wrapped there."""
+
+WARNINGS = 6
+"""So many of a stage's warnings are told in full."""
 
 STYLES = {StudyState.RUNNING: "cyan", StudyState.DONE: "green", StudyState.FAILED: "red"}
 
@@ -61,15 +64,17 @@ def _print(console: Console, what: RenderableType) -> None:
 def decision_in_words(decision: Decision) -> Group:
     """As a rich renderable; without a terminal it is plain text."""
     head = Text.assemble((decision.stage, "bold"), f"  {words.plain(decision.question)}")
+    unsaid = len(decision.warnings) - WARNINGS
     value = f"{decision.metric.name} {words.measured(decision.value, decision.interval)}"
     lines = [
         Text.assemble((words.plan(decision.winner), "green"), f"  ->  {value}"),
         *(Text(words.plain(line)) for line in decision.words),
         Text(f"Rule: {words.plain(decision.rule)}.", style="dim"),
-        *(Text(f"Warning: {words.plain(warning)}", style="yellow") for warning in decision.warnings),
+        *(Text(f"Warning: {words.plain(warning)}", style="yellow") for warning in decision.warnings[:WARNINGS]),
+        *([Text(f"and {words.count(unsaid, 'more warning')}, all in the report", style="yellow")] if unsaid > 0 else []),
         Text(cost_in_words(decision.cost), style="dim"),
     ]
-    return Group(head, *(Padding(line, (0, 0, 0, 2)) for line in lines), "")
+    return Group(head, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines), "")
 
 
 def cost_in_words(cost: Cost) -> str:

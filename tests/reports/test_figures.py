@@ -1,6 +1,5 @@
 """Do the figures show what was found: the right curves, the marked points, words that say so?"""
 
-import io
 import math
 from dataclasses import replace
 
@@ -31,9 +30,10 @@ def coloured(axes, colour):
 
 
 def drawn(figure):
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=50)
-    return out.getvalue()
+    """Drawn once, small."""
+    figure.set_dpi(30)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba()).std() > 0
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_each_stage_has_the_figures_that_the_text_looks_at(sweep, search, decay)
     assert list(decay) == ["decays", "update_ratio"]
     assert {*sweep, *search, *decay} == set(CAPTIONS)
     for made in (sweep, search, decay):
-        assert all(drawn(figure).startswith(b"\x89PNG") for figure in made.values())
+        assert all(drawn(figure) for figure in made.values())
 
 
 def test_the_sweep_names_every_rate_at_its_curve(sweep):
@@ -245,7 +245,7 @@ def test_marks_that_are_missing_are_left_out():
 
 
 def test_two_hundred_trials_keep_few_labels():
-    trials = [trial(i, constant(Plan(), 10 ** (-i / 40), STEPS), upto=2000) for i in range(200)]
+    trials = [trial(i, constant(Plan(), 10 ** (-i / 40), STEPS), upto=500) for i in range(200)]
     made = figures(StageResults("stage1", METRIC, trials))
     axes = made["loss"].axes[0]
     assert len(axes.lines) == 200 and len(axes.texts) <= 12
