@@ -1,15 +1,20 @@
 """Which examples does a step get? The data's order, a pure function of (seed, step)."""
 
+import hashlib
 from functools import lru_cache
 
 import torch
 
 
+def mixed(*key: int | str) -> int:
+    """64 well-mixed bits of the key, the same in every process and every version of Python: a seed for a generator."""
+    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big")
+
+
 @lru_cache(maxsize=8)
 def _epoch(examples: int, seed: int, epoch: int) -> torch.Tensor:
     """The permutation of one epoch. Shape (examples,), int64."""
-    generator = torch.Generator().manual_seed(hash((seed, epoch)) & (2**63 - 1))
-    return torch.randperm(examples, generator=generator)
+    return torch.randperm(examples, generator=torch.Generator().manual_seed(mixed("epoch", seed, epoch)))
 
 
 def batch(examples: int, batch_size: int, seed: int, step: int) -> torch.Tensor:

@@ -10,15 +10,17 @@ import hashlib
 import io
 import logging
 import os
+import pickle
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from studies.errors import StorageError
+from studies.errors import StorageError, TaskError
 from studies.plan import Plan
 from studies.trial import Point
 
@@ -59,9 +61,10 @@ class Checkpoints:
     def save(self, plan: Plan, checkpoint: Checkpoint) -> Path:
         """Keep a state; when this returns, it survives whatever happens.
 
-        Raises: StorageError naming the file, if it cannot be written.
+        Raises: StorageError naming the file, if it cannot be written; TaskError if the state could not be read again.
         """
         path = self.path(plan, checkpoint.step)
+        _check_plain(checkpoint.state, "state")
         content = io.BytesIO()
         points = [(point.step, dict(point.values), point.seconds) for point in checkpoint.points]
         torch.save(
@@ -77,20 +80,24 @@ class Checkpoints:
             ) from error
         return path
 
-    def steps(self, plan: Plan) -> list[int]:
+    def steps(self, plan: Plan) -> Iterator[int]:
         """The steps of the path that have a state, the deepest first."""
         try:
-            names = os.listdir(self._place)
+            there = {name for name in os.listdir(self._place) if name.endswith(".ckpt")}
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             raise StorageError(f"{self._place}: {error.strerror}") from error
-        there = {name for name in names if name.endswith(".ckpt")}
-        numbers = {int(number) for name in there if (number := name[:-5].rpartition("-")[2]).isdigit()}
-        return [step for step in sorted(numbers, reverse=True) if 0 < step <= plan.steps and self.path(plan, step).name in there]
+        numbers = {int(number) for name in there if (number := name[:-5].rpartition("-")[2]).isdecimal()}
+        for step in sorted(numbers, reverse=True):
+            if 0 < step <= plan.steps and self.path(plan, step).name in there:
+                yield step
 
     def deepest(self, plan: Plan) -> Checkpoint | None:
-        """The state that lies furthest along the path. One that does not verify is put aside, and the next one is taken."""
+        """The state that lies furthest along the path. One that does not verify is put aside, and the next one is taken.
+
+        Raises: StorageError if they cannot be read.
+        """
         for step in self.steps(plan):
             path = self.path(plan, step)
             try:
@@ -108,7 +115,8 @@ class Checkpoints:
     def drop(self, plan: Plan, steps: Iterable[int]) -> None:
         """Forget states that are no longer needed."""
         for step in steps:
-            self.path(plan, step).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path(plan, step).unlink()
 
     def _read(self, path: Path, step: int) -> Checkpoint:
         """Raises: ValueError if the content is not what was written."""
@@ -116,7 +124,10 @@ class Checkpoints:
         head = len(MAGIC) + 32
         if data[: len(MAGIC)] != MAGIC or _digest(path, data[head:]) != data[len(MAGIC) : head]:
             raise ValueError("its content is not what was written under this name")
-        content = torch.load(io.BytesIO(data[head:]), weights_only=True, map_location="cpu")
+        try:
+            content = torch.load(io.BytesIO(data[head:]), weights_only=True, map_location="cpu")
+        except (RuntimeError, pickle.UnpicklingError) as error:
+            raise ValueError(f"PyTorch {torch.__version__} cannot read it: {error}") from error
         points = tuple(Point(at, values, seconds) for at, values, seconds in content["points"])
         return Checkpoint(step, content["state"], points, content["seconds"], tuple(content["partial"]))
 
@@ -124,6 +135,20 @@ class Checkpoints:
 def _digest(path: Path, body: Any) -> bytes:
     """Of the content and of the name: a state under another's name is no more its own than one with a flipped bit."""
     return hashlib.sha256(path.name.encode() + b"\0" + hashlib.sha256(body).digest()).digest()
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Raises: TaskError if it holds anything that torch.load(weights_only=True) would refuse."""
+    if isinstance(value, Mapping) and type(value) in (dict, OrderedDict):
+        for key, part in value.items():
+            _check_plain(key, f"a key of {where}")
+            _check_plain(part, f"{where}[{key!r}]")
+    elif type(value) in (list, tuple):
+        for place, part in enumerate(value):
+            _check_plain(part, f"{where}[{place}]")
+    elif not isinstance(value, torch.Tensor) and type(value) not in (int, float, bool, str, bytes, type(None)):
+        plain = "tensors, numbers and strings, in dicts, lists and tuples"
+        raise TaskError(f"{where}: expected {plain}; got {type(value).__name__}")
 
 
 def save_weights(path: Path, checkpoint: Checkpoint) -> None:

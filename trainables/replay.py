@@ -30,10 +30,14 @@ class Recording:
     columns: Mapping[str, list[float]]
 
     def mean(self, name: str, after: int, upto: int) -> float:
-        """The mean over the steps in (after, upto]; the latest value if none was recorded there."""
-        first, last = bisect_right(self.steps, after), bisect_right(self.steps, upto)
-        values = self.columns[name]
-        return sum(values[first:last]) / (last - first) if last > first else values[max(0, last - 1)]
+        """The mean over the steps in (after, upto], each having the value recorded first at it or after it; NaN if the run
+        breaks off before."""
+        values, place, step, total = self.columns[name], bisect_left(self.steps, after + 1), after, 0.0
+        while step < upto and place < len(self.steps):
+            until = min(upto, self.steps[place])
+            total += values[place] * (until - step)
+            step, place = until, place + 1
+        return total / (upto - after) if step == upto else math.nan
 
     def latest(self, name: str, step: int) -> float:
         """The value recorded last at or before a step; the first one before that."""
@@ -76,10 +80,13 @@ class Replay:
         for name in CHOICES:
             if getattr(plan, name) not in self.holds[name]:
                 self._refuse(f"--{name.replace('_', '-')}", getattr(plan, name), self.holds[name])
+        if plan.steps > self.max_steps(plan.batch_size):
+            self._refuse("--max-steps", plan.steps, f"{self.max_steps(plan.batch_size)} with batch size {plan.batch_size}")
         runs = self._runs.get((plan.optimizer, plan.batch_size, plan.momentum, plan.seed), {})
         rates = sorted(runs)
         if not rates:
-            self._refuse("plan", plan.describe(), "no run of this combination")
+            there = sorted(choices[:3] for choices in self._runs if choices[3] == plan.seed)
+            self._refuse("plan", self._shown(plan), f"of this seed only (optimizer, batch_size, momentum) {there}")
         if any(not isinstance(segment.rate, Constant) for segment in plan.segments) or len(plan.segments) > 1:
             self._refuse("schedule", "a rate that changes", "constant rates only")
         if plan.segments and not rates[0] * (1 - 1e-9) <= plan.lr <= rates[-1] * (1 + 1e-9):

@@ -1,5 +1,6 @@
 """How is one model trained? Supervised learning as a pure function of (plan, step)."""
 
+import copy
 import random
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from torch.utils.data import default_collate
 
 from studies.errors import TaskError
 from studies.plan import Plan
-from trainables.batches import batch
+from trainables.batches import batch, mixed
 
 RATIO_EVERY = 10
 """Steps between two measurements of the update ratio; each costs about one more pass over the parameters."""
@@ -25,7 +26,9 @@ KEPT_BYTES = 1 << 30
 class Split:
     """One half of the data: (inputs, targets) tensors, or a map-style data set of such pairs.
 
-    Tensors are kept on the device if they are small enough.
+    Tensors are kept on the device if they are small enough. An input may be a tuple, list or dict of tensors.
+
+    Raises: TaskError if it is neither, or empty.
     """
 
     def __init__(self, data: Any, device: str):
@@ -35,6 +38,23 @@ class Split:
             small = sum(part.numel() * part.element_size() for part in data) <= KEPT_BYTES
             self._tensors = tuple(part.to(device) if small else part for part in data)
         self._data = data
+        self._check()
+
+    def _check(self) -> None:
+        if self._tensors:
+            sizes = {part.shape[0] if part.dim() else None for part in self._tensors}
+            if len(sizes) > 1 or None in sizes:
+                shapes = " and ".join(str(tuple(part.shape)) for part in self._tensors)
+                raise TaskError(f"expected inputs and targets of one length; got tensors of shape {shapes}")
+        elif not (hasattr(self._data, "__len__") and hasattr(self._data, "__getitem__")):
+            raise TaskError(f"expected (inputs, targets) tensors or a map-style data set; got {_shown(self._data)}")
+        if len(self) == 0:
+            raise TaskError("expected some examples; there are none")
+        if not self._tensors:
+            item = self._data[0]
+            if not isinstance(item, tuple | list) or len(item) != 2:
+                expected = "(inputs, targets) tensors, or a data set with items (input, target)"
+                raise TaskError(f"expected {expected}; item 0 of {_shown(self._data)} is {_shown(item)}")
 
     def __len__(self) -> int:
         return len(self._tensors[0] if self._tensors else self._data)
@@ -58,33 +78,36 @@ def _to(part: Any, device: str) -> Any:
         return part.to(device)
     if isinstance(part, Mapping):
         return {key: _to(value, device) for key, value in part.items()}
-    return type(part)(_to(value, device) for value in part) if isinstance(part, tuple | list) else part
+    return [_to(value, device) for value in part] if isinstance(part, tuple | list) else part
 
 
-def seed_everything(*key: int) -> None:
+def seed_everything(*key: int | str) -> None:
     """Make all that is random from here on a function of the key: dropout, augmentation, initialisation."""
-    seed = hash(key) & 0xFFFF_FFFF
+    seed = mixed(*key)
     torch.default_generator.manual_seed(seed)  # torch.manual_seed also queues a call for a CUDA that may never come: 0.5 ms
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
     random.seed(seed)
-    np.random.seed(seed)
+    np.random.seed(seed & 0xFFFF_FFFF)
 
 
 class Supervised:
     """One model under way on a task (trainables.trainable.Trainable).
 
     task: a trainables.task.Task; train, valid: its data.
+
+    Raises: TaskError if the task's model is no module, or its optimizer none.
     """
 
     def __init__(self, task: Any, plan: Plan, train: Split, valid: Split, device: str):
         self.task, self.plan, self._train, self._valid = task, plan, train, valid
-        seed_everything(plan.seed, -1)
-        self.model: nn.Module = task.model().to(device)
+        self.model = fresh_model(task, plan.seed).to(device)
         self._optimizer = task.optimizer(self.model, plan)
+        if not isinstance(self._optimizer, torch.optim.Optimizer):
+            raise TaskError(f"optimizer: expected a torch.optim.Optimizer; got {_shown(self._optimizer)}")
         rates = [group["lr"] for group in self._optimizer.param_groups]
         self._shares = [rate / rates[0] if rates[0] else 1.0 for rate in rates]
-        self._step, self._ratio = 0, float("nan")
+        self._step, self._ratio = 0, torch.tensor(float("nan"))
 
     def train(self, steps: int, lr: float) -> float:
         self.model.train()
@@ -93,15 +116,13 @@ class Supervised:
         total: Any = 0.0
         for _ in range(steps):
             seed_everything(self.plan.seed, self._step)
-            total = total + self._update()
+            total = total + self._update().double()  # in doubles the sum does not depend on where the steps are cut into pieces
             self._step += 1
         return float(total) / steps
 
     def _update(self) -> torch.Tensor:
         inputs, targets = self._train.take(batch(len(self._train), self.plan.batch_size, self.plan.seed, self._step))
-        loss = self.task.loss(call(self.model, inputs), targets)
-        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            raise TaskError(f"loss: expected one number, the mean over the batch; got {_shown(loss)}")
+        loss = checked_loss(self.task.loss(call(self.model, inputs), targets))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self._step % RATIO_EVERY == 0:
@@ -113,30 +134,85 @@ class Supervised:
         return loss.detach()
 
     def evaluate(self) -> dict[str, float]:
-        self.model.eval()
-        with torch.no_grad():
-            measured = self.task.measure((call(self.model, inputs), targets) for inputs, targets in self._valid.batches())
-        return {**measured, "update_ratio": float(self._ratio)}
+        seed_everything(self.plan.seed, self._step, "evaluation")
+        return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self._ratio)}
 
     def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "step": self._step,
-            "update_ratio": float(self._ratio),
-        }
+        live = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        return {**copy.deepcopy(live), "step": self._step, "update_ratio": float(self._ratio)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._step, self._ratio = state["step"], state["update_ratio"]
+        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it would go on in these very tensors
+        self._step, self._ratio = state["step"], torch.tensor(state["update_ratio"])
 
 
-def call(model: nn.Module, inputs: Any) -> Any:
+def fresh_model(task: Any, seed: int) -> nn.Module:
+    """The task's model, initialised from the seed alone.
+
+    Raises: TaskError if it is no module.
+    """
+    seed_everything(seed, "initialisation")
+    model = task.model()
+    if not isinstance(model, nn.Module):
+        raise TaskError(f"model: expected a torch.nn.Module; got {_shown(model)}")
+    return model
+
+
+def call(model: Any, inputs: Any) -> Any:
     """The model's outputs: of one tensor, of several in a tuple or list, or of named ones in a dict."""
     if isinstance(inputs, Mapping):
         return model(**inputs)
     return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
+
+
+def checked_loss(loss: Any) -> torch.Tensor:
+    """Raises: TaskError if it is not one number."""
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        raise TaskError(f"loss: expected one number, the mean over the batch; got {_shown(loss)}")
+    return loss.reshape(())
+
+
+def evaluated(task: Any, model: nn.Module, valid: Split) -> dict[str, float]:
+    """val_loss (the mean over the examples) and the task's metrics.
+
+    Raises: TaskError if the metrics are not numbers by name.
+    """
+    running = task.metrics if isinstance(task.metrics, nn.Module) else None  # torchmetrics' are modules
+    if running is not None:
+        running.reset()
+    kept, total = [], 0.0
+    model.eval()
+    with torch.no_grad():
+        for inputs, targets in valid.batches():
+            outputs = call(model, inputs)
+            total = total + checked_loss(task.loss(outputs, targets)).double() * len(targets)
+            if running is not None:
+                running.to(targets.device).update(outputs, targets)
+            else:
+                kept.append((outputs, targets))
+        metrics = running.compute() if running is not None else task.metrics(*(_joined(parts) for parts in zip(*kept)))
+    if running is not None and not isinstance(metrics, Mapping):
+        metrics = {task.metric if task.metric not in (None, "val_loss") else type(running).__name__: metrics}
+    if not isinstance(metrics, Mapping):
+        raise TaskError(f"metrics: expected a dict of numbers by name; got {_shown(metrics)}")
+    return {"val_loss": float(total) / len(valid), **{str(name): _number(name, value) for name, value in metrics.items()}}
+
+
+def _joined(parts: Any) -> Any:
+    """Batches of tensors, or of tuples, lists or dicts of them, as one."""
+    if isinstance(parts[0], Mapping):
+        return {key: _joined([part[key] for part in parts]) for key in parts[0]}
+    if isinstance(parts[0], tuple | list):
+        return tuple(_joined(part) for part in zip(*parts))
+    return torch.cat(parts)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TaskError(f"metrics: {name}: expected one number; got {_shown(value)}") from None
 
 
 def _ratio(before: list[torch.Tensor], after: list[torch.Tensor]) -> torch.Tensor:

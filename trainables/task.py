@@ -1,14 +1,13 @@
 """What does a person write to have a training tuned, and how is it found?"""
 
-import ast
-import hashlib
 import importlib
 import importlib.util
 import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +19,9 @@ from torch import nn
 from studies.errors import InputError, TaskError
 from studies.plan import Plan
 from studies.trial import Metric
-from trainables.supervised import Split, Supervised
+from trainables.source import fingerprint_of, sources_of
+from trainables.supervised import Split, Supervised, seed_everything
+from trainables.trainable import Trainable, Workload
 
 BUILT_IN = {"digits": "trainables.tasks.digits:Digits", "cifar10": "trainables.tasks.cifar10:Cifar10"}
 
@@ -39,31 +40,33 @@ OPTIMIZERS = {
 class Task:
     """Supervised training: subclass it, say what the data and the model are, and what decides.
 
-    metric, mode: the name of what decides, and "max" or "min". data(): (train, valid), each a pair (inputs, targets) of
-    tensors or a map-style data set of such pairs. model(): a fresh torch.nn.Module.
+    metric, mode: the name of what decides, and "max" or "min"; without them accuracy where the targets are integers, else
+    val_loss. data(): (train, valid), each a pair (inputs, targets) of tensors or a map-style data set of such pairs.
+    model(): a fresh torch.nn.Module; whatever training changes in it must be in its state_dict. An input that is a tuple
+    or a dict is given to it as several arguments.
 
     Where the defaults do not fit: loss(outputs, targets), the mean over a batch (cross-entropy for integer targets, else
     mean squared error); metrics(outputs, targets), a dict of numbers over the whole validation set, or a torchmetrics
     Metric or MetricCollection as an attribute, where that does not fit in memory (accuracy for integer targets, else none);
     optimizer(model, plan), a torch optimizer whose groups' rates count relative to the first one's.
 
-    data_path: what --data named, or None.
+    data_path: what --data named, or None; there when data() is called.
     """
 
-    metric: str = "accuracy"
-    mode: str = "max"
+    metric: str | None = None
+    mode: str | None = None
     data_path: str | None = None
 
     def data(self) -> tuple[Any, Any]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method data(self) that returns (train, valid)")
 
     def model(self) -> nn.Module:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method model(self) that returns a torch.nn.Module")
 
     def loss(self, outputs: Any, targets: torch.Tensor) -> torch.Tensor:
         if targets.is_floating_point():
-            return nn.functional.mse_loss(outputs.reshape(targets.shape), targets)
-        return nn.functional.cross_entropy(outputs, targets)
+            return nn.functional.mse_loss(outputs.reshape(targets.shape), targets.to(outputs.dtype))
+        return nn.functional.cross_entropy(outputs, targets.long())
 
     def metrics(self, outputs: Any, targets: torch.Tensor) -> Mapping[str, float]:
         if targets.is_floating_point():
@@ -75,82 +78,78 @@ class Task:
             raise InputError(f"--optimizer: expected one of {', '.join(OPTIMIZERS)}; got {plan.optimizer!r}")
         return OPTIMIZERS[plan.optimizer](model.parameters(), plan.momentum)
 
-    def measure(self, batches: Iterable[tuple[Any, torch.Tensor]]) -> dict[str, float]:
-        """val_loss (mean over the examples) and the metrics, of (outputs, targets) batch by batch.
-
-        Raises: TaskError if the metrics are not numbers by name.
-        """
-        kept, total, examples = [], 0.0, 0
-        running = self.metrics if isinstance(self.metrics, nn.Module) else None
-        if running is not None:
-            running.reset()
-        for outputs, targets in batches:
-            total += float(self.loss(outputs, targets)) * len(targets)
-            examples += len(targets)
-            if running is not None:
-                running.to(targets.device).update(outputs, targets)
-            else:
-                kept.append((outputs, targets))
-        metrics = running.compute() if running is not None else self.metrics(*(torch.cat(parts) for parts in zip(*kept)))
-        if isinstance(metrics, torch.Tensor):
-            metrics = {self.metric: metrics}
-        if not isinstance(metrics, Mapping):
-            raise TaskError(f"metrics: expected a dict of numbers by name; got {type(metrics).__name__}")
-        return {"val_loss": total / examples, **{str(name): float(value) for name, value in metrics.items()}}
-
 
 class Supervision:
-    """A Task as a workload (trainables.trainable.Workload): its data loaded once, its splits kept on the device."""
+    """A Task as a workload (trainables.trainable.Workload): its data loaded once, its splits kept on the device.
+
+    Raises: TaskError, from the first use of the data, if that is not what a Task's should be.
+    """
 
     def __init__(self, task: Task, name: str, fingerprint: str):
         self.task, self.name, self.fingerprint = task, name, fingerprint
-        self.target = Metric(name=task.metric, mode=task.mode)
-        self._splits: dict[str, tuple[Split, Split]] = {}
+        self._splits: dict[str, list[Split]] = {}
 
     @cached_property
-    def _data(self) -> tuple[Any, Any]:
-        halves = self.task.data()
-        if not isinstance(halves, tuple | list) or len(halves) != 2:
-            raise TaskError(f"{self.name}.data: expected (train, valid); got {type(halves).__name__}")
-        for half, name in zip(halves, ("train", "valid")):
-            if len(Split(half, "cpu")) == 0:
-                raise TaskError(f"{self.name}.data: {name} has no examples")
-        return tuple(halves)
+    def target(self) -> Metric:
+        if (self.task.metric, self.task.mode) != (None, None):
+            return _target(self.name, self.task.metric, self.task.mode)
+        _, targets = self._split("cpu")[1].take(torch.tensor([0]))
+        continuous = isinstance(targets, torch.Tensor) and targets.is_floating_point()
+        return Metric(name="val_loss", mode="min") if continuous else Metric(name="accuracy", mode="max")
 
     @property
     def train_examples(self) -> int:
-        return len(Split(self._data[0], "cpu"))
+        return len(self._split("cpu")[0])
 
     @property
     def valid_examples(self) -> int:
-        return len(Split(self._data[1], "cpu"))
+        return len(self._split("cpu")[1])
 
     def trainable(self, plan: Plan, device: str) -> Supervised:
+        return Supervised(self.task, plan, *self._split(device), device)
+
+    @cached_property
+    def _data(self) -> tuple[Any, Any]:
+        with _blamed(f"{self.name}.data"):
+            halves = self.task.data()
+        if not isinstance(halves, tuple | list) or len(halves) != 2:
+            raise TaskError(f"{self.name}.data: expected (train, valid); got {type(halves).__name__}")
+        return tuple(halves)
+
+    def _split(self, device: str) -> list[Split]:
         if device not in self._splits:
-            self._splits[device] = tuple(Split(half, device) for half in self._data)
-        return Supervised(self.task, plan, *self._splits[device], device)
+            splits = []
+            for half, which in zip(self._data, ("train", "valid")):
+                with _blamed(f"{self.name}.data: {which}"):
+                    splits.append(Split(half, device))
+            self._splits[device] = splits
+        return self._splits[device]
 
 
 class Custom:
-    """A class that trains in its own way (the four methods of Trainable) as a workload."""
+    """A class that trains in its own way (the four methods of Trainable) as a workload.
+
+    Raises: TaskError if it does not say what decides.
+    """
 
     train_examples = valid_examples = 0
 
     def __init__(self, made: type, name: str, fingerprint: str):
         self._made, self.name, self.fingerprint = made, name, fingerprint
-        self.target = Metric(name=getattr(made, "metric", "loss"), mode=getattr(made, "mode", "min"))
+        self.target = _target(name, getattr(made, "metric", None), getattr(made, "mode", None))
 
-    def trainable(self, plan: Plan, device: str) -> Any:
+    def trainable(self, plan: Plan, device: str) -> Trainable:
         offered = {
             "plan": plan,
             "device": device,
             **{name: getattr(plan, name) for name in ("batch_size", "momentum", "optimizer", "seed")},
         }
         wanted = inspect.signature(self._made).parameters
+        seed_everything(plan.seed, "initialisation")
         return self._made(**{name: value for name, value in offered.items() if name in wanted})
 
 
-def load_task(spec: str, data: str | None = None) -> Any:
+def load_task(spec: str, data: str | None = None) -> Workload:
     """The workload that `--task` names: a built-in, file.py:Name, module:Name or replay:FILE.
 
     data: what --data names, given to the task as data_path.
@@ -165,41 +164,66 @@ def load_task(spec: str, data: str | None = None) -> Any:
     place, _, name = BUILT_IN.get(spec, spec).rpartition(":")
     if not place or not name:
         raise InputError(f"--task: expected {', '.join(BUILT_IN)}, file.py:Name, module:Name or replay:FILE; got {spec!r}")
-    made = _named(_module(place, spec), name, spec)
-    fingerprint = _fingerprint(Path(inspect.getfile(made)), name, data)
+    module = _module(place, spec)
+    made = _named(module, name, spec)
+    fingerprint = fingerprint_of(Path(module.__file__), name, data)
     if not issubclass(made, Task):
         return Custom(made, name, fingerprint)
-    made.data_path = data
-    try:
+    with _blamed(f"--task {spec}"):
         task = made()
-        return Supervision(task, spec if spec in BUILT_IN else name, fingerprint)
-    except TaskError:
+        task.data_path = data
+        workload = Supervision(task, spec if spec in BUILT_IN else name, fingerprint)
+    if task.metric is not None:
+        workload.target  # noqa: B018  what is wrong with it shows before the data is loaded
+    return workload
+
+
+@contextmanager
+def _blamed(where: str) -> Iterator[None]:
+    """What the task's own code raises is a TaskError with its traceback; ours says where."""
+    try:
+        yield
+    except InputError:
         raise
-    except Exception as error:
-        raise TaskError(f"--task {spec}: {type(error).__name__}: {error}", traceback.format_exc()) from None
+    except TaskError as error:
+        raise TaskError(f"{where}: {error}", error.traceback) from error
+    except (Exception, SystemExit) as error:
+        raise TaskError(f"{where}: {type(error).__name__}: {error}", traceback.format_exc()) from error
+
+
+def _target(name: str, metric: Any, mode: Any) -> Metric:
+    if not isinstance(metric, str) or not metric or mode not in ("min", "max"):
+        raise TaskError(f"{name}: expected metric, a name, and mode, 'min' or 'max'; got metric = {metric!r}, mode = {mode!r}")
+    return Metric(name=metric, mode=mode)
 
 
 def _module(place: str, spec: str) -> ModuleType:
-    try:
+    if not place.endswith(".py") and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    with _blamed(f"--task {spec}: cannot be loaded"):
         if place.endswith(".py"):
             return _file_module(Path(place).resolve())
-        if os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())
-        return importlib.import_module(place)
-    except (InputError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == place.partition(".")[0]:
-            raise InputError(f"--task {spec}: there is no module {place!r}; expected file.py:Name or module:Name") from None
-        raise TaskError(f"--task {spec}: cannot be loaded: {type(error).__name__}: {error}", traceback.format_exc()) from None
+        try:
+            module = importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            if error.name and f"{place}.".startswith(f"{error.name}."):
+                raise InputError(f"--task {spec}: there is no module {place!r}; expected file.py:Name or module:Name") from None
+            raise
+        if not getattr(module, "__file__", None):
+            raise InputError(f"--task {spec}: {place!r} is a folder, no module; expected file.py:Name or module:Name")
+        return module
 
 
 def _file_module(path: Path) -> ModuleType:
+    """The module in a file, as the file and the modules beside it are now."""
     if not path.is_file():
         raise InputError(f"--task: there is no file {path}")
-    name = f"task_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"task_{path.stem}_{fingerprint_of(path, str(path), None)[:8]}"
     if name in sys.modules:
         return sys.modules[name]
+    beside = {str(source) for source in sources_of(path)}
+    for stale in [key for key, module in list(sys.modules.items()) if getattr(module, "__file__", None) in beside]:
+        del sys.modules[stale]
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     specification = importlib.util.spec_from_file_location(name, path)
@@ -212,49 +236,24 @@ def _file_module(path: Path) -> ModuleType:
     return module
 
 
+METHODS = ("train", "evaluate", "state", "restore")
+
+
 def _named(module: ModuleType, name: str, spec: str) -> type:
     made = getattr(module, name, None)
-    if inspect.isclass(made) and (
-        issubclass(made, Task) or all(hasattr(made, m) for m in ("train", "evaluate", "state", "restore"))
-    ):
+    if _trains(made):
         return made
-    there = [
-        key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, Task) and value is not Task
-    ]
-    what = "is no subclass of Task or Trainable" if made is not None else "is not there"
-    raise InputError(f"--task {spec}: {name} {what}; tasks in it: {', '.join(there) or 'none'}")
+    there = ", ".join(key for key, value in vars(module).items() if _trains(value)) or "none"
+    if made is None:
+        raise InputError(f"--task {spec}: there is no {name}; tasks in it: {there}")
+    missing = [method for method in METHODS if getattr(made, method, None) is getattr(Trainable, method)]
+    what = f"has no {' and no '.join(missing)}" if missing else "is no subclass of Task or Trainable"
+    raise InputError(f"--task {spec}: {name} {what}; tasks in it: {there}")
 
 
-def _fingerprint(path: Path, name: str, data: str | None) -> str:
-    """Hash of the task's source, of the modules beside it that it imports (and those that they import), and of its data's
-    name: found by reading, not by importing, so that it is the same in every process."""
-    digest = hashlib.sha256(f"{name}\0{data}".encode())
-    for source in sorted(_sources(path, path.parent, set())):
-        digest.update(source.relative_to(path.parent).as_posix().encode() + b"\0" + source.read_bytes())
-    return digest.hexdigest()
-
-
-def _sources(path: Path, folder: Path, seen: set[Path]) -> set[Path]:
-    if path in seen or not path.is_file():
-        return seen
-    seen.add(path)
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            base = path.parents[node.level - 1] if node.level else folder
-            names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names] + [node.module or ""]
-            for dotted in names:
-                _follow(base, dotted, folder, seen)
-            continue
-        for dotted in names:
-            _follow(folder, dotted, folder, seen)
-    return seen
-
-
-def _follow(base: Path, dotted: str, folder: Path, seen: set[Path]) -> None:
-    parts = [part for part in dotted.split(".") if part]
-    for depth in range(1, len(parts) + 1):
-        place = base.joinpath(*parts[:depth])
-        if folder in place.parents:
-            for candidate in (place.with_suffix(".py"), place / "__init__.py"):
-                _sources(candidate, folder, seen)
+def _trains(made: Any) -> bool:
+    """Whether it is a subclass of Task, or a class with the four methods of Trainable."""
+    if not inspect.isclass(made) or made in (Task, Trainable):
+        return False
+    own = [getattr(made, method, None) for method in METHODS]
+    return issubclass(made, Task) or all(callable(one) and one is not getattr(Trainable, m) for one, m in zip(own, METHODS))

@@ -1,8 +1,8 @@
 """CIFAR-10, or any folder or zip of images by class, and a small residual network.
 
-Without --data, torchvision's data set, downloaded once. With it: a zip or a folder. Inside: train/CLASS/image and
-valid/CLASS/image (or test/ for valid/; or train.zip and test.zip), or CLASS/image alone, of which a tenth validates.
-Images are decoded once and kept beside the data as one tensor file.
+Without --data, torchvision's data set, downloaded once. With it: a folder that holds that data set, or a zip or folder of
+images. Inside: train/CLASS/image and valid/CLASS/image (or test/ for valid/; or train.zip and test.zip), or CLASS/image
+alone, of which a tenth validates. Images are decoded once, and kept in the user's cache as one tensor file.
 """
 
 import hashlib
@@ -10,10 +10,12 @@ import io
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from PIL import Image
 from torch import nn
 
@@ -32,7 +34,7 @@ class Cifar10(Task):
     metric, mode = "accuracy", "max"
 
     def data(self):
-        train, valid = _torchvision() if self.data_path is None else _images(Path(self.data_path))
+        train, valid = _torchvision(None) if self.data_path is None else _images(Path(self.data_path))
         self.classes = int(train[1].max()) + 1
         return train, valid
 
@@ -85,16 +87,28 @@ Half = tuple[torch.Tensor, torch.Tensor]
 """Images, uint8 of shape (examples, 3, 32, 32), and labels, int64 of shape (examples,)."""
 
 
-def _torchvision() -> tuple[Half, Half]:
+def _torchvision(folder: Path | None) -> tuple[Half, Half]:
+    """The original, from a folder that it has been unpacked in, or downloaded to the user's cache.
+
+    Raises: InputError if it is not there.
+    """
     from torchvision.datasets import CIFAR10
 
     try:
-        halves = [CIFAR10(CACHE, train=train, download=True) for train in (True, False)]
+        with _alone():
+            halves = [CIFAR10(folder or CACHE, train=train, download=folder is None) for train in (True, False)]
     except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"--task cifar10: cannot be downloaded to {CACHE} ({error}); give a folder or zip of images by class with --data"
-        ) from None
+        where = f"cannot be read from {folder}" if folder else f"cannot be downloaded to {CACHE}"
+        raise InputError(f"--task cifar10: {where} ({error}); give a folder or zip of images by class with --data") from None
     return tuple((torch.from_numpy(half.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(half.targets)) for half in halves)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One process of this machine fills the cache; the others wait and find it there."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / "lock"):
+        yield
 
 
 def _images(path: Path) -> tuple[Half, Half]:
@@ -104,19 +118,23 @@ def _images(path: Path) -> tuple[Half, Half]:
     """
     if not path.exists():
         raise InputError(f"--data: there is no {path}; expected a folder or zip of images by class")
+    if (path / "cifar-10-batches-py").is_dir():
+        return _torchvision(path)
     sources = _sources(path)
-    kept = CACHE / f"{_fingerprint(path)}.pt"
-    if kept.is_file():
+    with _alone():
+        kept = CACHE / f"{_fingerprint(path)}.pt"
+        if not kept.is_file():
+            aside = kept.with_suffix(".tmp")
+            torch.save(_halves(path, sources), aside)
+            aside.replace(kept)
         return torch.load(kept, weights_only=True)
-    halves = tuple(_read(source) for source in sources) if len(sources) == 2 else _divided(_read(sources[0]))
-    if {*halves[0][2]} != {*halves[1][2]}:
-        raise InputError(f"--data {path}: train has the classes {', '.join(halves[0][2])}, valid has {', '.join(halves[1][2])}")
-    halves = tuple((images, labels) for images, labels, _ in halves)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    aside = kept.with_suffix(f".{os.getpid()}.tmp")
-    torch.save(halves, aside)
-    aside.replace(kept)
-    return halves
+
+
+def _halves(path: Path, sources: list[zipfile.Path | Path]) -> tuple[Half, Half]:
+    train, valid = (_read(source) for source in sources) if len(sources) == 2 else _divided(_read(sources[0]))
+    if train[2] != valid[2]:
+        raise InputError(f"--data {path}: train has the classes {', '.join(train[2])}, valid has {', '.join(valid[2])}")
+    return train[:2], valid[:2]
 
 
 def _sources(path: Path) -> list[zipfile.Path | Path]:
@@ -162,7 +180,7 @@ def _decoded(entry: zipfile.Path | Path) -> np.ndarray:
     return np.asarray(image if image.size == (SIZE, SIZE) else image.resize((SIZE, SIZE)))
 
 
-def _divided(whole: tuple[torch.Tensor, torch.Tensor, list[str]]) -> Iterator:
+def _divided(whole: tuple[torch.Tensor, torch.Tensor, list[str]]) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[str]]]:
     """A tenth of each class, always the same, validates."""
     images, labels, classes = whole
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
@@ -171,7 +189,7 @@ def _divided(whole: tuple[torch.Tensor, torch.Tensor, list[str]]) -> Iterator:
         mine = order[labels[order] == label]
         rank[mine] = torch.arange(len(mine))
     valid = rank < torch.bincount(labels, minlength=len(classes))[labels].clamp_min(10) // 10
-    return tuple((images[half], labels[half], classes) for half in (~valid, valid))
+    return ((images[half], labels[half], classes) for half in (~valid, valid))
 
 
 def _fingerprint(path: Path) -> str:

@@ -1,0 +1,170 @@
+"""Small tasks with everything that makes going on difficult, as a user would write them."""
+
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainables import Task, Trainable
+
+
+def gaussian(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Augmented:
+    """A map-style data set that draws from all three global generators."""
+
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor, augment: bool):
+        self.images, self.labels, self.augment = images, labels, augment
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        image = self.images[index]
+        if self.augment:
+            image = image.roll(random.randrange(-1, 2), -1) * np.random.uniform(0.8, 1.2) + 0.1 * torch.randn_like(image)
+        return image.float(), int(self.labels[index])
+
+
+class Images(Task):
+    """Augmentation, batch norm and dropout; 37 examples, so that batches cross the borders of epochs."""
+
+    metric, mode = "accuracy", "max"
+
+    def data(self):
+        images = gaussian(53, 1, 6, 6, seed=0)
+        labels = (images.mean((1, 2, 3)) > 0).long()
+        return Augmented(images[:37], labels[:37], True), Augmented(images[37:], labels[37:], False)
+
+    def model(self):
+        return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(64, 2))
+
+
+class Line(Task):
+    """Regression, from a column of float64 targets, with every default."""
+
+    def data(self):
+        inputs = gaussian(80, 3, seed=1)
+        targets = inputs.double() @ torch.tensor([[1.0], [-2.0], [0.5]]).double()
+        return (inputs[:64], targets[:64]), (inputs[64:], targets[64:])
+
+    def model(self):
+        return nn.Linear(3, 1)
+
+
+class Words(Task):
+    """Tokens as 32-bit integers, with their lengths, as named inputs; does the word 7 come before the end?"""
+
+    metric, mode = "accuracy", "max"
+
+    def data(self):
+        tokens = torch.randint(0, 20, (300, 9), generator=torch.Generator().manual_seed(3), dtype=torch.int32)
+        lengths = torch.randint(4, 10, (300,), generator=torch.Generator().manual_seed(4))
+        there = (tokens == 7) & (torch.arange(9) < lengths[:, None])
+        rows = [({"tokens": t, "lengths": n}, int(label)) for t, n, label in zip(tokens, lengths, there.any(1))]
+        return rows[:240], rows[240:]
+
+    def model(self):
+        return Bag()
+
+
+class Bag(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(20, 8), nn.Linear(8, 2)
+
+    def forward(self, tokens, lengths):
+        there = (torch.arange(tokens.shape[1]) < lengths[:, None]).unsqueeze(-1)
+        return self.head((self.embedding(tokens) * there).sum(1))
+
+
+class Bandit(Trainable):
+    """A policy that learns which of four arms pays best: no data set, no epochs, its own randomness."""
+
+    metric, mode = "reward", "max"
+
+    def __init__(self, seed, batch_size, device):
+        self.seed, self.pulls, self.step = seed, batch_size, 0
+        self.policy = torch.zeros(4, dtype=torch.float64, device=device)
+
+    def train(self, steps, lr):
+        total = 0.0
+        for _ in range(steps):
+            draw = torch.Generator().manual_seed(self.seed * 100_003 + self.step)
+            chances = self.policy.softmax(0)
+            arms = chances.multinomial(self.pulls, replacement=True, generator=draw)
+            gain = torch.nn.functional.one_hot(arms, 4).double().mean(0) * torch.arange(4) - chances * arms.double().mean()
+            self.policy = self.policy + lr * gain
+            total -= float(arms.double().mean())
+            self.step += 1
+        return total / steps
+
+    def evaluate(self):
+        return {"reward": float(self.policy.softmax(0) @ torch.arange(4).double())}
+
+    def state(self):
+        return {"policy": self.policy, "step": self.step}
+
+    def restore(self, state):
+        self.policy, self.step = state["policy"], state["step"]
+
+
+class Plain(Task):
+    """What the hostile ones below have in common: a few numbers, learnt at once."""
+
+    def data(self):
+        inputs = gaussian(48, 3, seed=5)
+        targets = (inputs.sum(1) > 0).long()
+        return (inputs[:32], targets[:32]), (inputs[32:], targets[32:])
+
+    def model(self):
+        return nn.Linear(3, 2)
+
+
+class Stumbles(Plain):
+    """Raises at its 25th step."""
+
+    def model(self):
+        self.calls = 0
+        return super().model()
+
+    def loss(self, outputs, targets):
+        self.calls += outputs.requires_grad
+        if self.calls == 25:
+            raise ArithmeticError("out of luck")
+        return super().loss(outputs, targets)
+
+
+class Overflows(Line):
+    """Its metrics, like many, refuse what is not finite."""
+
+    metric, mode = "error", "min"
+
+    def metrics(self, outputs, targets):
+        if not outputs.isfinite().all():
+            raise ValueError("input contains NaN")
+        return {"error": (outputs - targets).abs().mean()}
+
+
+class Elsewhere(Plain):
+    metric, mode = "f1", "max"
+
+
+class Vector(Plain):
+    def loss(self, outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+
+class Keeps(Bandit):
+    """Its state is no plain data."""
+
+    def state(self):
+        return {"policy": self.policy.numpy(), "step": self.step}
+
+
+class Quits(Plain):
+    def model(self):
+        raise SystemExit("no licence")

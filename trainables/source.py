@@ -1,0 +1,74 @@
+"""Which source is a task made of? Found by reading, not by importing, so that it is the same in every process."""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+OURS = "trainables"
+"""What a task imports of this program is no part of the task."""
+
+INSTALLED = {"site-packages", "dist-packages"}
+
+
+def fingerprint_of(path: Path, name: str, data: str | None) -> str:
+    """64 hex digits of a hash of a task: its class's name, the name of its data, its module's source and that of the
+    modules beside it that it imports, and of those that they import.
+
+    Another place on the disk is the same task; another content or name of one of its files is another one.
+    """
+    root = _root(path)
+    digest = hashlib.sha256(f"{name}\0{data}".encode())
+    for source in sorted(sources_of(path)):
+        content = hashlib.sha256(source.read_bytes()).digest()
+        digest.update(source.relative_to(root).as_posix().encode() + b"\0" + content)
+    return digest.hexdigest()
+
+
+def sources_of(path: Path) -> set[Path]:
+    """The files that a module is made of: its own, and those beside it that it reaches by imports."""
+    root, seen, waiting = _root(path), set[Path](), [path.resolve()]
+    package = waiting[0].relative_to(root).parts[0]
+    while waiting:
+        source = waiting.pop()
+        if source in seen:
+            continue
+        seen.add(source)
+        for base, dotted in _imports(source, root):
+            first = dotted.split(".")[0]
+            foreign = root.name in INSTALLED and first != package  # every library would be a module beside it
+            if not (base == root and (first == OURS or foreign)):
+                waiting.extend(_files(base, dotted, root))
+    return seen
+
+
+def _root(path: Path) -> Path:
+    """The folder that a module's absolute imports start from: the one that its outermost package lies in."""
+    root = path.resolve().parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    return root
+
+
+def _imports(source: Path, root: Path) -> Iterator[tuple[Path, str]]:
+    """(folder, dotted name in it) of all that a module may import."""
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (SyntaxError, ValueError):  # whoever imports it will hear of it
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((root, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = source.parents[node.level - 1] if 0 < node.level <= len(source.parents) else root
+            yield from ((base, ".".join(filter(None, (node.module, alias.name)))) for alias in node.names)
+
+
+def _files(base: Path, dotted: str, root: Path) -> Iterator[Path]:
+    """The files that importing a dotted name may run: each package on the way, and the module."""
+    parts = dotted.split(".")
+    for depth in range(len(parts) + 1):
+        place = base.joinpath(*parts[:depth])
+        if place.is_relative_to(root):
+            found = (place.with_name(f"{place.name}.py"), place / "__init__.py")
+            yield from (file for file in found if place != root and file.is_file())
