@@ -8,6 +8,13 @@ from studies.plan import Plan
 from studies.trial import Metric, State
 from studies.value import Natural, NonNegative, Value
 
+QUESTIONS = {
+    "stage1": "Which learning rate, and how many steps?",
+    "stage2": "Which batch size and which momentum, jointly?",
+    "stage3": "Does decaying the learning rate help, and how?",
+}
+"""What each stage is to find out."""
+
 
 class Cost(Value):
     """What a stage took.

@@ -15,7 +15,7 @@ def check_study_name(name: str) -> str:
     Raises: InputError.
     """
     if not STUDY_NAME.fullmatch(name):
-        raise InputError(f"--study: expected 1 to 80 letters, digits, '.', '_' or '-', starting with a letter or digit; got {name!r}")
+        raise InputError(f"--study: expected 1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit; got {name!r}")
     return name
 
 

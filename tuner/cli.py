@@ -85,6 +85,7 @@ STAGE2 = {
     "search": _option(str, "grid (default) or random."),
     "trials": _option(int, "Pairs that a random search draws; 12 if not given."),
     "lr_scaling": _option(str, "How the rate follows the batch: linear (default), sqrt or none."),
+    "warmup": _option(bool, "Warm up to a rate that grew much (the default).", "--warmup/--no-warmup"),
 }
 STAGE3 = {
     "starts": _list(int, "Steps at which decay begins; shortly before the validation's peak if not given."),
@@ -166,9 +167,7 @@ def resume(study: str, json: bool, **given: Any) -> None:
     _drive(settings, store, study, json)
 
 
-@command(
-    "status", "How the studies stand.", {"study": Annotated[str | None, typer.Argument(help="Only this one.")]}, PLACE, JSON
-)
+@command("status", "How the studies stand.", {"study": Annotated[str | None, typer.Argument(help="Only this one.")]}, PLACE, JSON)
 def status(json: bool, study: str | None = None, **given: Any) -> None:
     from reports.summary import run_summary, write_status
 
@@ -256,10 +255,9 @@ def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
     recorded = next((record.settings for record in store.studies() if record.name == study), {})
     if recorded and given.get("task", recorded["task"]) != recorded["task"]:
         raise InputError(f"--study: {study!r} tunes {recorded['task']}, not {given['task']}; choose another name with --study")
-    for path in ("storage", "workdir"):
-        given.pop(path, None)
     own = {"stages": stages, "workdir": str(_workdir(given)), "cwd": os.getcwd()}
-    _drive(Settings.of(recorded, given | own), store, study, json)
+    options = {key: value for key, value in given.items() if key not in PLACE}
+    _drive(Settings.of(recorded, options | own), store, study, json)
 
 
 def _drive(settings: Any, store: Any, study: str, json: bool) -> None:

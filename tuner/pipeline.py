@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from types import FrameType
 
-from reports.page import write_report
-
 from reports.export import write_export
+from reports.page import write_report
 from reports.progress import ProgressView
 from reports.stages import StageResults
 from reports.tensorboard import TensorboardLog
-from studies.decision import Decision
+from studies.decision import QUESTIONS, Decision
 from studies.errors import InputError, Interrupted, StageError, TaskError
 from studies.ledger import Driver, Store
 from studies.plan import Plan
@@ -32,12 +32,6 @@ from tuner.settings import Settings
 from tuner.stages.stage import run_stage
 
 log = logging.getLogger("tuner")
-
-QUESTIONS = {
-    "stage1": "Which learning rate, and how many steps?",
-    "stage2": "Which batch size and which momentum, jointly?",
-    "stage3": "Does decaying the learning rate help, and how?",
-}
 
 
 @dataclass(frozen=True)
@@ -194,7 +188,7 @@ def export(store: Store, workspace: Workspace, path: Path) -> Path:
         data=settings.get("data"),
         decision=last,
         origins=origins(decisions),
-        versions={name: version(name) for name in ("torch", "optuna", "ray", "staged-tuner")},
+        versions={"python": python_version(), **{name: version(name) for name in ("torch", "optuna", "ray", "staged-tuner")}},
     )
 
 

@@ -13,8 +13,8 @@ from trainables.trainable import Workload
 from tuner.stages import stage1, stage2, stage3
 from tuner.stages.stage import Stage
 
-EVALUATIONS = 40
-"""Evaluations on the longest path of stage 1: enough to see where a curve bends."""
+EVALUATIONS = 100
+"""Evaluations on the longest path of stage 1, where they are cheap: enough to judge a rate within percents of the budget."""
 
 EVALUATION_SHARE = 0.05
 """Evaluating may cost this share of the training. A forward pass is about a third of a training step."""
@@ -64,6 +64,7 @@ class Settings(Value):
     search: Literal["grid", "random"] = "grid"
     trials: Count = 12
     lr_scaling: Literal["linear", "sqrt", "none"] = "linear"
+    warmup: bool = True
 
     starts: tuple[Count, ...] = ()
     factors: Annotated[tuple[Share, ...], Field(min_length=1)] = stage3.FACTORS
@@ -95,7 +96,7 @@ class Settings(Value):
 
     def resolve(self, workload: Workload) -> "Settings":
         """Fill in what follows from the task: lengths from its size, choices from what a recorded table holds (one seed
-        a run, and no decay: stage 3 is left out)."""
+        a run, and constant rates: no warm-up, no stage 3)."""
         holds = getattr(workload, "holds", {})
         batch_size = self.batch_size or _nearest(64, holds.get("batch_size"))
         epoch = workload.train_examples or 1_000 * batch_size
@@ -113,6 +114,7 @@ class Settings(Value):
                 "eval_examples": eval_examples,
                 "seed": _first(self.seed, holds.get("seed")),
                 "repeats": 1 if holds else self.repeats,
+                "warmup": self.warmup and not holds,
                 "stages": tuple(name for name in self.stages if not holds or name != "stage3"),
             }
         )
@@ -146,6 +148,7 @@ class Settings(Value):
                 search=self.search,
                 samples=self.trials,
                 lr_scaling=self.lr_scaling,
+                warmup=self.warmup,
                 repeats=self.repeats,
                 exhaustive=self.exhaustive,
             )

@@ -10,14 +10,10 @@ from typing import Any
 
 from reports import words
 from reports.stages import StageResults
+from studies.decision import QUESTIONS
 from studies.plan import Plan
 from studies.trial import Metric, State, Trial
 
-QUESTIONS = {
-    "stage1": "Which learning rate, and how many steps?",
-    "stage2": "Which batch size and which momentum, jointly?",
-    "stage3": "Does decaying the learning rate help, and how?",
-}
 BROKEN = (State.FAILED, State.DIVERGED)
 ROWS = 50
 """Of a stage's trials, on the study's page; the stage's own page has all of them, PAGE at a time."""

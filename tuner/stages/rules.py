@@ -72,10 +72,20 @@ def final(metric: Metric, trial: Trial) -> float:
 
 
 def late(metric: Metric, trial: Trial) -> float:
-    """The metric over the last three evaluations, their median: for comparing single runs at constant rates, whose last
-    value alone is a draw."""
-    values = [value for _, value in trial.curve(metric.name)[-3:]]
-    return median(values) if values else math.nan
+    """The metric over the last tenth of the evaluations (three at least), their median: for comparing single runs at
+    constant rates, whose last value alone is a draw."""
+    values = [value for _, value in trial.curve(metric.name)]
+    return median(values[-_tenth(len(values)) :]) if values else math.nan
+
+
+def _tenth(evaluations: int) -> int:
+    return max(3, evaluations // 10)
+
+
+def uncertainty(metric: Metric, trial: Trial) -> float:
+    """Standard error of `late`: that of a median, 1.25 times that of a mean."""
+    evaluations = len(trial.curve(metric.name))
+    return 1.25 * wobble(metric, trial) / math.sqrt(min(_tenth(evaluations), max(1, evaluations)))
 
 
 def wobble(metric: Metric, trial: Trial) -> float:
@@ -97,11 +107,13 @@ def deep(metric: Metric, trials: Sequence[Trial]) -> list[Trial]:
 
 def level(metric: Metric, ranked: Sequence[Trial]) -> list[Trial]:
     """Of trials ranked by validation, the first and those that a single run cannot tell from it: less than two standard
-    deviations of both curves' wobble behind."""
+    errors of the difference behind."""
     best = ranked[0]
 
     def apart(trial: Trial) -> float:
-        return metric.gain(late(metric, best), late(metric, trial)) - 2 * math.hypot(wobble(metric, best), wobble(metric, trial))
+        return metric.gain(late(metric, best), late(metric, trial)) - 2 * math.hypot(
+            uncertainty(metric, best), uncertainty(metric, trial)
+        )
 
     return [trial for trial in ranked if trial is best or apart(trial) <= 0]
 

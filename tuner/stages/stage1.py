@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from studies.decision import Candidate, Decision
+from studies.decision import QUESTIONS, Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan, constant
 from studies.trial import Metric, Trial
@@ -23,6 +23,10 @@ GRID = (1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001)
 
 REFINEMENT = (5.0, 3.0, 0.7, 0.5, 0.3)
 """What the text inserts around a likely rate: 0.03, 0.05, 0.003, 0.005, 0.007 around 0.01."""
+
+RUNGS = tuple(2 ** (-half / 2) for half in range(10, -1, -1))
+"""Shares of the budget at which the race is judged: from 1/32 on, each 1.4 times the last. Bad rates show within percents of
+the budget, and the last doubling is the dear one."""
 
 WIDENINGS = 3
 """How many rates a grid may grow by on either side: from 1 that is up to 1000, where nothing trains."""
@@ -64,7 +68,7 @@ class Stage1(Search):
             trials = tuple(results.see(plans))
             sweep = Race(trials, tuple(trial for trial in trials if not trial.broken))
         else:
-            rungs = Rungs((1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0), self.eval_examples)
+            rungs = Rungs(RUNGS, self.eval_examples)
             sweep = race(self.metric, results, plans, rungs, enough=lambda trials: all(map(self._converged, trials)))
         if not sweep.finalists:
             raise StageError(_nothing_trains(sweep.trials))
@@ -100,7 +104,7 @@ class Stage1(Search):
         ratio = update_ratio(won)
         return Decision(
             stage=self.name,
-            question="Which learning rate, and how many steps?",
+            question=QUESTIONS[self.name],
             metric=metric,
             winner=winner.plan,
             value=rules.final(metric, winner),
@@ -114,7 +118,11 @@ class Stage1(Search):
                 f" {'converged first, with its equals in validation' if tie else 'validates best'}"
                 f" ({metric.name} {show(rules.late(metric, won))}).",
                 f"Its curve has converged at step {rules.convergence(metric, won)}; with the safety margin: {step_nums} steps.",
-                f"Its updates move the weights by {show(ratio)} of their norm a step (the rule of thumb is 0.001).",
+                *(
+                    [f"Its updates move the weights by {show(ratio)} of their norm a step (rule of thumb: 0.001)."]
+                    if ratio
+                    else []
+                ),
             ),
             evidence=tuple(self._evidence(sweep, won, deep)),
             marks={"converged": rules.convergence(metric, won), "step_nums": step_nums, "update_ratio": ratio},

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from studies.decision import Candidate, Decision
+from studies.decision import QUESTIONS, Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan, Segment
 from studies.schedule import Constant, Warmup
@@ -30,7 +30,7 @@ LEADERS = 3
 GROWTH = 2.0
 """A rate that grew more than this is warmed up to: method/003 sees the linear rule break early in training."""
 
-WARMUP = 0.1
+WARMUP_SHARE = 0.1
 """Share of the path that warming up takes; the paper's 5 epochs of 90 are half of it, for growths of 8 and more."""
 
 LONGEST = 2.0
@@ -44,8 +44,8 @@ class Stage2(Search):
     """The search over batch size and momentum, around the cell in which stage 1 looked (which it gets for nothing).
 
     search: "grid" takes all pairs, "random" draws `samples` pairs from the ranges that the lists span (log-uniform in the
-    batch size and in 1 - momentum). lr_scaling: how the rate follows the batch. repeats: seeds for each leader, the first
-    included. exhaustive: leave nobody behind.
+    batch size and in 1 - momentum). lr_scaling: how the rate follows the batch; warmup: up to a rate that grew.
+    repeats: seeds for each leader, the first included. exhaustive: leave nobody behind.
     """
 
     metric: Metric
@@ -55,6 +55,7 @@ class Stage2(Search):
     search: Literal["grid", "random"] = "grid"
     samples: int = 12
     lr_scaling: Scaling = "linear"
+    warmup: bool = True
     repeats: int = 3
     exhaustive: bool = False
     name: str = "stage2"
@@ -91,9 +92,9 @@ class Stage2(Search):
         lr = float(f"{start.lr * growth * slip:.6g}")
         every = cell.every(self.eval_examples)
         steps = max(1, math.ceil(start.examples / batch_size / every)) * every
-        if growth <= GROWTH:
+        if growth <= GROWTH or not self.warmup:
             return cell.then(Segment(steps=steps, rate=Constant(lr=lr)))
-        warm = max(1, round(WARMUP * steps))
+        warm = max(1, round(WARMUP_SHARE * steps))
         ramp = Segment(steps=warm, rate=Warmup(start=lr / growth, lr=lr, over=warm))
         return cell.then(ramp).then(Segment(steps=max(1, steps - warm), rate=Constant(lr=lr)))
 
@@ -122,8 +123,11 @@ class Stage2(Search):
         """The winner, followed on while it has not converged, up to the limit."""
         every = trial.plan.every(self.eval_examples)
         limit = math.floor(trial.plan.steps * LONGEST / every) * every
-        while self._step_nums(trial) > trial.plan.steps and trial.plan.steps < limit and not trial.broken:
-            [trial] = results.see([trial.plan.to(min(self._step_nums(trial), limit))])
+        while self._step_nums(trial) > trial.plan.steps and trial.plan.steps < limit:
+            [longer] = results.see([trial.plan.to(min(self._step_nums(trial), limit))])
+            if longer.broken:
+                break
+            trial = longer
         return trial
 
     def _step_nums(self, trial: Trial) -> int:
@@ -138,7 +142,7 @@ class Stage2(Search):
         converged = rules.convergence(metric, lasting)
         return Decision(
             stage=self.name,
-            question="Which batch size and which momentum, jointly?",
+            question=QUESTIONS[self.name],
             metric=metric,
             winner=winner,
             value=values.mean,

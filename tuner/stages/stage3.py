@@ -8,7 +8,7 @@ starts (a little before the validation's peak), by what factor, how often. All o
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from studies.decision import Candidate, Decision
+from studies.decision import QUESTIONS, Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan, Segment
 from studies.schedule import Cosine, Exponential, Linear, Schedule, Sqrt
@@ -142,7 +142,7 @@ class Stage3(Search):
         told = "no more than seed noise" if helps.tie else "which is worse"
         return Decision(
             stage=self.name,
-            question="Does decaying the learning rate help, and how?",
+            question=QUESTIONS[self.name],
             metric=metric,
             winner=control[0].plan,
             value=values.mean,
@@ -176,7 +176,7 @@ class Stage3(Search):
         spent = cost(results.seen.values())
         return Decision(
             stage=self.name,
-            question="Does decaying the learning rate help, and how?",
+            question=QUESTIONS[self.name],
             metric=metric,
             winner=won,
             value=values.mean,

@@ -1,0 +1,207 @@
+"""The whole method from the command line: the contract of its output, and that a killed run ends as an uninterrupted one."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+from reports.export import read_export
+from studies.ledger import Store
+
+TASK = textwrap.dedent(
+    """
+    import torch
+    from torch import nn
+    from trainables import Task
+
+    class Blobs(Task):
+        metric, mode = "accuracy", "max"
+
+        def data(self):
+            generator = torch.Generator().manual_seed(1)
+            centres = torch.randn(4, 8, generator=generator)
+            labels = torch.randint(4, (600,), generator=generator)
+            points = centres[labels] + torch.randn(600, 8, generator=generator)
+            return (points[:400], labels[:400]), (points[400:], labels[400:])
+
+        def model(self):
+            return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 4))
+    """
+)
+SWEEP = ["--max-steps", "160", "--lrs", "1,0.1,0.01", "--runner", "serial"]
+OPTIONS = [*SWEEP, "--batch-sizes", "32,64", "--momenta", "0.5,0.9"]
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "blobs.py").write_text(TASK)
+    return tmp_path
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "tuner", *map(str, arguments)]
+
+
+def tune(home, *arguments, expect=0):
+    done = subprocess.run(command(*arguments), cwd=home, capture_output=True, text=True, timeout=240)
+    assert done.returncode == expect, done.stderr
+    return done
+
+
+def start(home, *arguments):
+    log = open(home / "driver.log", "a")
+    return subprocess.Popen(command(*arguments), cwd=home, stdout=log, stderr=log, start_new_session=True)
+
+
+def decisions(home, study="Blobs"):
+    """Without what differs from run to run: the seconds."""
+    store = Store(f"sqlite:///{home / 'tune-runs' / 'studies.db'}")
+    written = [decision.model_dump(mode="json") for decision in store.decisions(study)]
+    store.close()
+    for decision in written:
+        decision["cost"].pop("seconds")
+    return written
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """An uninterrupted run, for the others to be compared with: (home, its summary)."""
+    home = tmp_path_factory.mktemp("whole")
+    (home / "blobs.py").write_text(TASK)
+    done = tune(home, "run", "--task", "blobs.py:Blobs", *OPTIONS, "--json")
+    return home, json.loads(done.stdout.splitlines()[-1])
+
+
+PLAN_KEYS = {"lr", "batch_size", "momentum", "step_nums", "optimizer", "schedule", "seed"}
+STAGE_KEYS = {"name", "winner", "metric", "value", "rule", "margin", "tie", "warnings", "trials", "steps_trained", "steps_shared"}
+
+
+def test_json_is_one_line_as_the_contract_has_it(whole):
+    _, told = whole
+    assert {"study", "task", "state", "wall_seconds", "best", "metric", "stages"} <= told.keys()
+    assert (told["study"], told["task"], told["state"]) == ("Blobs", "blobs.py:Blobs", "done")
+    assert told["best"].keys() >= PLAN_KEYS
+    assert told["metric"].keys() == {"name", "mode", "value", "interval"}
+    assert [stage["name"] for stage in told["stages"]] == ["stage1", "stage2", "stage3"]
+    for stage in told["stages"]:
+        assert stage.keys() >= STAGE_KEYS | {"steps_saved", "examples_trained", "seconds"}
+        assert stage["winner"].keys() >= PLAN_KEYS
+    assert told["best"] == told["stages"][-1]["winner"]
+
+
+def test_what_was_shared_was_not_trained_again(whole):
+    _, told = whole
+    assert told["stages"][1]["steps_shared"] > 0 < told["stages"][2]["steps_shared"]
+
+
+def test_report_export_log_and_events_are_there(whole):
+    home, told = whole
+    folder = home / "tune-runs" / "Blobs"
+    assert "<html" in (folder / "report" / "index.html").read_text()
+    assert list((folder / "report" / "figures").glob("*.png")) and list((folder / "report" / "tables").glob("*.csv"))
+    assert "stage3 decided" in (folder / "tune.log").read_text()
+    assert list((folder / "tensorboard").rglob("events.*"))
+    assert read_export(folder / "best.yaml").plan.describe() == told["best"]
+
+
+def test_optunas_users_find_what_they_expect(whole):
+    home, told = whole
+    url = f"sqlite:///{home / 'tune-runs' / 'studies.db'}"
+    assert {s.study_name for s in optuna.get_all_study_summaries(storage=url)} == {f"Blobs/stage{n}" for n in (1, 2, 3)}
+    study = optuna.load_study(study_name="Blobs/stage1", storage=url)
+    assert {trial.params["lr"] for trial in study.trials} >= {1.0, 0.1, 0.01}
+    assert study.best_value <= 1.0 and not [t for t in study.trials if t.state == optuna.trial.TrialState.RUNNING]
+
+
+def test_the_winner_trains_to_what_tuning_promised(whole):
+    home, told = whole
+    done = tune(home, "train", "tune-runs/Blobs/best.yaml", "--out", "trained", "--json")
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["plan"] == told["best"] and outcome["within"]
+    assert outcome["value"] == pytest.approx(read_export(home / "tune-runs/Blobs/best.yaml").values[0], abs=1e-9)
+    assert {path.name for path in (home / "trained").iterdir()} >= {"weights.pt", "metrics.json", "curve.csv"}
+
+
+def test_running_again_trains_nothing_and_decides_the_same(whole):
+    home, told = whole
+    again = json.loads(tune(home, "run", "--task", "blobs.py:Blobs", "--json").stdout.splitlines()[-1])
+    assert {**again, "wall_seconds": 0} == {**told, "wall_seconds": 0}
+
+
+def kill_midway(home, runner, kills, seed):
+    """Kill drivers with SIGKILL at random moments of their work, then let one get through."""
+    arguments = ["run", "--task", "blobs.py:Blobs", *OPTIONS, "--runner", runner]
+    log, moments = home / "tune-runs" / "Blobs" / "tune.log", random.Random(seed)
+    for _ in range(kills):
+        goal = _lines(log) + moments.randint(5, 25)
+        driver = start(home, *arguments)
+        while _lines(log) < goal:
+            assert driver.poll() is None, (home / "driver.log").read_text()
+            time.sleep(0.01)
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+    tune(home, *arguments)
+
+
+def _lines(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(home, whole):
+    kill_midway(home, "serial", kills=3, seed=3)
+    assert decisions(home) == decisions(whole[0])
+    assert (home / "tune-runs/Blobs/best.yaml").read_bytes() == (whole[0] / "tune-runs/Blobs/best.yaml").read_bytes()
+
+
+def test_ray_decides_what_serial_decides(home, whole):
+    tune(home, "run", "--task", "blobs.py:Blobs", *OPTIONS, "--runner", "ray")
+    assert decisions(home) == decisions(whole[0])
+    assert (home / "tune-runs/Blobs/best.yaml").read_bytes() == (whole[0] / "tune-runs/Blobs/best.yaml").read_bytes()
+
+
+def test_ctrl_c_leaves_a_study_that_resumes(home, whole):
+    driver = start(home, "run", "--task", "blobs.py:Blobs", *OPTIONS)
+    log = home / "tune-runs" / "Blobs" / "tune.log"
+    while _lines(log) < 4:
+        time.sleep(0.01)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(60) == 130
+    assert "stopped" in tune(home, "status").stderr
+    tune(home, "resume", "Blobs")
+    assert decisions(home) == decisions(whole[0])
+
+
+def test_an_edited_task_is_tuned_anew(home):
+    options = ["--task", "blobs.py:Blobs", *SWEEP]
+    before = json.loads(tune(home, "stage1", *options, "--json").stdout.splitlines()[-1])
+    (home / "blobs.py").write_text(
+        TASK.replace("nn.Linear(8, 16)", "nn.Linear(8, 12)").replace("nn.Linear(16, 4)", "nn.Linear(12, 4)")
+    )
+    after = json.loads(tune(home, "stage1", *options, "--json").stdout.splitlines()[-1])
+    assert after["stages"][0]["steps_trained"] > 0 == after["stages"][0]["steps_shared"]
+    assert after["stages"][0]["value"] != before["stages"][0]["value"]
+
+
+def test_a_task_that_raises_is_told_with_its_traceback(home):
+    (home / "blobs.py").write_text(TASK.replace("return nn.Sequential", "raise RuntimeError('no such layer')"))
+    done = tune(home, "run", "--task", "blobs.py:Blobs", *OPTIONS, expect=2)
+    assert "no such layer" in done.stderr
+
+
+def test_stage2_without_stage1_says_what_to_do(home):
+    done = tune(home, "stage2", "--task", "blobs.py:Blobs", "--runner", "serial", expect=2)
+    assert done.stderr.splitlines()[-1].endswith("tune stage1 first")
+    assert "Traceback" not in done.stderr
+
+
+def test_quick_proposes_a_rate(home):
+    told = json.loads(tune(home, "stage1", "--task", "blobs.py:Blobs", "--quick", "--json").stdout)
+    assert 0.001 <= told["lr"] <= 1 and told["sure"]
