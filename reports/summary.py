@@ -84,6 +84,18 @@ def cost_in_words(cost: Cost) -> str:
     return ", ".join([*parts, f"{words.duration(cost.seconds)} of training"])
 
 
+def write_forecast(console: Console, stages: Sequence[Mapping[str, Any]], workers: int) -> None:
+    """What is still to come at most. stages: each with stage, trials, steps, examples and seconds."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("stage", "trials at most", "steps", "examples", f"time, {words.count(workers, 'worker')}"):
+        table.add_column(title, justify="left" if title == "stage" else "right")
+    for stage in stages:
+        counts = (f"{stage[name]:,}" for name in ("trials", "steps", "examples"))
+        table.add_row(stage["stage"], *counts, words.duration(stage["seconds"]))
+    _print(console, table)
+    console.print("Racing, sharing and early decisions usually leave most of this untrained.", style="dim")
+
+
 def write_status(
     console: Console, studies: Sequence[StudyRecord], results: Mapping[str, Sequence[StageResults]], *, whole: bool = False
 ) -> None:

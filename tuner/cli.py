@@ -72,6 +72,7 @@ COMMON = {
     "batch_size": _option(int, "Where stage 1 looks; 64 if not given."),
     "momentum": _option(float, "Where stage 1 looks; 0.9 if not given."),
     "eval_examples": _option(int, "Training examples between two evaluations; from the task's size if not given."),
+    "dry_run": _option(bool, "Only say what it would cost at most, from a few real steps.", "--dry-run"),
     "exhaustive": _option(bool, "Train every candidate to the end, drop none early.", "--exhaustive/--racing"),
 }
 STAGE1 = {
@@ -248,6 +249,7 @@ def dashboard(host: str = "127.0.0.1", port: int = 8080, token: str | None = Non
 
 def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
     """Start a study, or go on with the one of that name: what is given now replaces what it was started with."""
+    dry_run = given.pop("dry_run", False)
     from tuner.settings import Settings
 
     store = _store(given)
@@ -257,7 +259,25 @@ def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
         raise InputError(f"--study: {study!r} tunes {recorded['task']}, not {given['task']}; choose another name with --study")
     own = {"stages": stages, "workdir": str(_workdir(given)), "cwd": os.getcwd()}
     options = {key: value for key, value in given.items() if key not in PLACE}
-    _drive(Settings.of(recorded, options | own), store, study, json)
+    settings = Settings.of(recorded, options | own)
+    if dry_run:
+        return _forecast(settings, store.decisions(study), json)
+    _drive(settings, store, study, json)
+
+
+def _forecast(settings: Any, decided: Any, json: bool) -> None:
+    from reports.summary import write_forecast
+    from trainables.machine import settle
+    from trainables.task import load_task
+    from tuner.forecast import forecast
+
+    workload = load_task(settings.task, settings.data)
+    device = settle(settings.device, settings.threads)
+    workers = settings.workers or max(1, (os.cpu_count() or 1) // settings.threads)
+    told = forecast(settings.resolve(workload), workload, device, workers, decided)
+    write_forecast(_console(), [asdict(stage) for stage in told], workers)
+    if json:
+        _emit({"forecast": [asdict(stage) | {"device_hours": stage.device_hours} for stage in told]})
 
 
 def _drive(settings: Any, store: Any, study: str, json: bool) -> None:

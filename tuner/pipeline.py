@@ -19,7 +19,7 @@ from reports.tensorboard import TensorboardLog
 from studies.decision import QUESTIONS, Decision
 from studies.errors import InputError, Interrupted, StageError, TaskError
 from studies.ledger import Driver, Store
-from studies.plan import Plan
+from studies.plan import Plan, distinct_steps
 from studies.study import Study
 from studies.trial import Progress, State, Trial
 from studies.workspace import Workspace
@@ -105,6 +105,7 @@ def _run_stages(
     for name in settings.stages:
         stage = settings.stage(name, workload)
         view.stage(name, QUESTIONS[name])
+        log.info("%s: at most %s steps", name, f"{distinct_steps(stage.most(plan)):,}")
         study = Watched(driver.stage(name, settings.target(workload), workload.fingerprint), name, view, tensorboard)
         try:
             decision = run_stage(stage, plan, study, runner)

@@ -30,6 +30,9 @@ class Stage(Protocol):
         Raises: StageError if these results decide nothing (every rate diverged), saying what to try.
         """
 
+    def most(self, start: Plan) -> list[Plan]:
+        """The plans that it will want at most, if no surprise makes it look further: what a forecast is made of."""
+
 
 class Unseen(Exception):
     """These results are not there yet: the plans whose ends have to be seen before the search can go on."""

@@ -61,6 +61,11 @@ class Stage1(Search):
             sweep = self._sweep(start, results, rates)
         return self._decision(start, results, sweep)
 
+    def most(self, start: Plan) -> list[Plan]:
+        factors = (1.0, *REFINEMENT) if self.refine else (1.0,)
+        rates = {*self.lrs, *(_round(min(self.lrs) * factor) for factor in factors)}
+        return [constant(start, lr, self.max_steps) for lr in sorted(rates)]
+
     def _sweep(self, start: Plan, results: Results, rates: list[float]) -> Race:
         """Follow the rates until those still in the race have converged. Bad rates show within percents of the budget."""
         plans = [constant(start, lr, self.max_steps) for lr in rates]

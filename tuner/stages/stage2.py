@@ -67,6 +67,11 @@ class Stage2(Search):
         lasting = self._lengthened(results, leaders[won.place][0])
         return self._decision(results, search, leaders, won, lasting)
 
+    def most(self, start: Plan) -> list[Plan]:
+        plans = [self.at(start, *cell) for cell in self.cells(start)]
+        leaders = sorted(plans, key=lambda plan: plan.steps)[-LEADERS:]
+        return [*plans, *(plan for leader in leaders for plan in with_seeds(leader, self.repeats)[1:])]
+
     def cells(self, start: Plan) -> list[tuple[int, float]]:
         """The pairs that are tried: the start's own first."""
         own = (start.batch_size, start.momentum)

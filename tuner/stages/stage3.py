@@ -68,6 +68,11 @@ class Stage3(Search):
         leaders = [lazy, *(results.see(with_seeds(trial.plan, self.repeats)) for trial in self._leaders(tails, lazy))]
         return self._decision(results, control, leaders, tails, peak)
 
+    def most(self, start: Plan) -> list[Plan]:
+        tails = [plan for plan, _ in self.candidates(start, peak=start.steps * 2 // 3)]
+        repeated = [start, self._lazy(start), *tails[: LEADERS - 1]]
+        return [*tails, *(plan for leader in repeated for plan in with_seeds(leader, self.repeats))]
+
     def _lazy(self, start: Plan) -> Plan:
         """Linearly to zero from the first step (after a warm-up, if the start has one)."""
         warm = sum(segment.steps for segment in start.segments[:-1])
