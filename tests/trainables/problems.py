@@ -139,13 +139,13 @@ class Stumbles(Plain):
 
 
 class Overflows(Line):
-    """Its metrics, like many, refuse what is not finite."""
+    """Its metrics, like many, refuse what is too large."""
 
     metric, mode = "error", "min"
 
     def metrics(self, outputs, targets):
-        if not outputs.isfinite().all():
-            raise ValueError("input contains NaN")
+        if outputs.abs().max() > 1e9:
+            raise ValueError("input contains values too large")
         return {"error": (outputs - targets).abs().mean()}
 
 
@@ -168,3 +168,30 @@ class Keeps(Bandit):
 class Quits(Plain):
     def model(self):
         raise SystemExit("no licence")
+
+
+class NoModel(Plain):
+    def model(self):
+        nn.Linear(3, 2)
+
+
+class NoOptimizer(Plain):
+    def optimizer(self, model, plan):
+        return [torch.optim.SGD(model.parameters())]
+
+
+class NoNumbers(Plain):
+    def metrics(self, outputs, targets):
+        return {"accuracy": 1.0, "per_class": torch.ones(2)}
+
+
+class NoDict(Plain):
+    def metrics(self, outputs, targets):
+        return 0.5
+
+
+class TwoRates(Plain):
+    """The bias learns at a tenth of the rate."""
+
+    def optimizer(self, model, plan):
+        return torch.optim.SGD([{"params": [model.weight]}, {"params": [model.bias], "lr": 0.3}], lr=3.0)
