@@ -6,7 +6,7 @@ The table's columns: optimizer, lr, batch_size, momentum, seed, step, train_loss
 import hashlib
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from studies.trial import Metric
 
 COLUMNS = ("optimizer", "lr", "batch_size", "momentum", "seed", "step", "train_loss", "val_loss", "val_accuracy")
 CHOICES = ("optimizer", "batch_size", "momentum", "seed")
+MEASURED = ("train_loss", "val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Recording:
 
     steps: list[int]
     columns: Mapping[str, list[float]]
+
+    def add(self, step: int, measured: Sequence[float]) -> None:
+        self.steps.append(step)
+        for column, value in zip(self.columns.values(), measured):
+            column.append(value)
 
     def mean(self, name: str, after: int, upto: int) -> float:
         """The mean over the steps in (after, upto], each having the value recorded first at it or after it; NaN if the run
@@ -61,27 +67,32 @@ class Replay:
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
         accurate = table.val_accuracy.notna().any()
         self.target = Metric(name="val_accuracy", mode="max") if accurate else Metric(name="val_loss", mode="min")
-        self.holds = {
-            name: [value.item() if hasattr(value, "item") else value for value in sorted(table[name].unique())]
-            for name in CHOICES
-        }
-        self._ends = table.groupby("batch_size").step.max().to_dict()
         self._runs: dict[tuple, dict[float, Recording]] = {}
-        for key, run in table.sort_values("step").groupby([*CHOICES, "lr"]):
-            columns = {name: run[name].tolist() for name in ("train_loss", "val_loss", "val_accuracy")}
-            self._runs.setdefault(key[:-1], {})[key[-1]] = Recording(run.step.tolist(), columns)
+        self._ends: dict[int, int] = {}
+        rows = zip(*(table[name].tolist() for name in (*CHOICES, "lr", "step", *MEASURED)))
+        for optimizer, batch_size, momentum, seed, lr, step, *measured in rows:
+            runs = self._runs.setdefault((optimizer, batch_size, momentum, seed), {})
+            runs.setdefault(lr, Recording([], {name: [] for name in MEASURED})).add(step, measured)
+            self._ends[batch_size] = max(step, self._ends.get(batch_size, 0))
+        self.holds = self.holding()
+
+    def holding(self, **given: Any) -> dict[str, list]:
+        """The choices there are among the runs with these values: holding(optimizer="adam")["momentum"]."""
+        runs = [dict(zip(CHOICES, choices)) for choices in self._runs]
+        runs = [run for run in runs if all(run[name] == value for name, value in given.items())]
+        return {name: sorted({run[name] for run in runs}) for name in CHOICES}
 
     def max_steps(self, batch_size: int) -> int:
         """Where the table ends for this batch size, in steps."""
-        return int(self._ends[batch_size])
+        return self._ends[batch_size]
 
     def trainable(self, plan: Plan, device: str = "cpu") -> "Replayed":
         """Raises: InputError if the table cannot answer the plan, saying what it holds."""
         for name in CHOICES:
             if getattr(plan, name) not in self.holds[name]:
-                self._refuse(f"--{name.replace('_', '-')}", getattr(plan, name), self.holds[name])
+                self._refuse(name, getattr(plan, name), self.holds[name])
         if plan.steps > self.max_steps(plan.batch_size):
-            self._refuse("--max-steps", plan.steps, f"{self.max_steps(plan.batch_size)} with batch size {plan.batch_size}")
+            self._refuse("step_nums", plan.steps, f"{self.max_steps(plan.batch_size)} with batch size {plan.batch_size}")
         runs = self._runs.get((plan.optimizer, plan.batch_size, plan.momentum, plan.seed), {})
         rates = sorted(runs)
         if not rates:
@@ -90,7 +101,7 @@ class Replay:
         if any(not isinstance(segment.rate, Constant) for segment in plan.segments) or len(plan.segments) > 1:
             self._refuse("schedule", "a rate that changes", "constant rates only")
         if plan.segments and not rates[0] * (1 - 1e-9) <= plan.lr <= rates[-1] * (1 + 1e-9):
-            self._refuse("--lrs", plan.lr, f"rates from {rates[0]:g} to {rates[-1]:g} with {self._shown(plan)}")
+            self._refuse("lr", plan.lr, f"rates from {rates[0]:g} to {rates[-1]:g} with {self._shown(plan)}")
         return Replayed(runs, rates, self.target)
 
     def _shown(self, plan: Plan) -> str:
@@ -149,4 +160,7 @@ def _read(path: Path) -> pd.DataFrame:
             raise InputError(f"{path}: {name}: expected numbers")
     if table.empty or not (table.lr > 0).all() or not (table.step > 0).all():
         raise InputError(f"{path}: expected at least one row, with lr and step above 0")
-    return table
+    for name in ("batch_size", "seed", "step"):
+        if (table[name] % 1 != 0).any():
+            raise InputError(f"{path}: {name}: expected whole numbers")
+    return table.astype({"batch_size": int, "seed": int, "step": int}).sort_values("step")

@@ -88,6 +88,7 @@ def test_what_a_table_holds(replay):
     assert replay.name == "curves" and (replay.train_examples, replay.valid_examples) == (0, 0)
     assert replay.target == Metric(name="val_accuracy", mode="max")
     assert replay.holds == {"optimizer": ["adam", "sgd"], "batch_size": [10, 20], "momentum": [0.5], "seed": [4]}
+    assert replay.holding(optimizer="adam") == {"optimizer": ["adam"], "batch_size": [20], "momentum": [0.5], "seed": [4]}
     assert (replay.max_steps(10), replay.max_steps(20)) == (12, 2)
 
 
@@ -101,13 +102,13 @@ def test_a_table_without_accuracy_is_judged_by_its_loss(tmp_path):
 @pytest.mark.parametrize(
     ("plan", "expected"),
     [
-        (constant(BASE.but(optimizer="adagrad"), 0.1, 12), r"--optimizer: .* cannot answer adagrad; it holds \['adam', 'sgd'\]"),
-        (constant(BASE.but(batch_size=64), 0.1, 12), r"--batch-size: .* cannot answer 64; it holds \[10, 20\]"),
-        (constant(BASE.but(momentum=0.9), 0.1, 12), r"--momentum: .* cannot answer 0.9; it holds \[0.5\]"),
-        (constant(BASE.but(seed=0), 0.1, 12), r"--seed: .* cannot answer 0; it holds \[4\]"),
+        (constant(BASE.but(optimizer="adagrad"), 0.1, 12), r"optimizer: .* cannot answer adagrad; it holds \['adam', 'sgd'\]"),
+        (constant(BASE.but(batch_size=64), 0.1, 12), r"batch_size: .* cannot answer 64; it holds \[10, 20\]"),
+        (constant(BASE.but(momentum=0.9), 0.1, 12), r"momentum: .* cannot answer 0.9; it holds \[0.5\]"),
+        (constant(BASE.but(seed=0), 0.1, 12), r"seed: .* cannot answer 0; it holds \[4\]"),
         (constant(BASE.but(optimizer="adam"), 0.1, 12), r"plan: .*; it holds .* \[\('adam', 20, 0.5\), \('sgd', 10, 0.5\)\]"),
-        (constant(BASE, 0.001, 12), "--lrs: .* cannot answer 0.001; it holds rates from 0.01 to 10"),
-        (constant(BASE, 0.1, 13), "--max-steps: .* cannot answer 13; it holds 12 with batch size 10"),
+        (constant(BASE, 0.001, 12), "lr: .* cannot answer 0.001; it holds rates from 0.01 to 10"),
+        (constant(BASE, 0.1, 13), "step_nums: .* cannot answer 13; it holds 12 with batch size 10"),
         (constant(BASE, 0.1, 6).then(Segment(steps=3, rate=Linear(lr=0.1, over=3))), "schedule: .* it holds constant rates only"),
     ],
 )
@@ -122,6 +123,7 @@ def test_what_a_table_cannot_answer_is_refused_with_what_it_holds(replay, plan, 
         (lambda table: table.drop(columns=["seed", "lr"]), "expected the columns optimizer, .*; missing: lr, seed"),
         (lambda table: table.assign(step="many"), "step: expected numbers"),
         (lambda table: table.assign(lr=0.0), "expected at least one row, with lr and step above 0"),
+        (lambda table: table.assign(seed=[NAN] + [4] * (len(table) - 1)), "seed: expected whole numbers"),
         (lambda table: table[:0], "expected at least one row|expected numbers"),
     ],
 )
