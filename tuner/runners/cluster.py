@@ -1,9 +1,12 @@
 """Which Ray do we run on, and what does it have for us?"""
 
 import contextlib
+import logging
 import math
 import os
 import shutil
+import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,6 +14,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from studies.errors import InputError, TuneError
+
+log = logging.getLogger("tuner")
 
 TRIALS_PER_GPU = 8  # at most; how many really train at once follows from their memory
 OBJECT_STORE_BYTES = 100 << 20  # only reports pass through it
@@ -49,19 +54,24 @@ class Session:
 
     def _live(self) -> None:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        if not self._address:
-            os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports listen on every interface; read once, by `import ray`
+        if not self._address and "ray" not in sys.modules:  # which reads it once
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports listen on every interface
         try:
             import ray
 
             with contextlib.ExitStack() as ours:
                 if not ray.is_initialized():
+                    _keep_stdout_clean()
                     self._open(ours)
                 self._opened.set_result(None)
                 self._closing.wait()
+        except InputError as error:
+            self._opened.set_exception(error)
         except Exception as error:
             where = f"Ray at --address {self._address} cannot be reached" if self._address else "Ray cannot be started here"
-            failure = TuneError(f"{where}: {type(error).__name__}: {error}; --runner serial does without it")
+            failure = TuneError(
+                f"{where}: {type(error).__name__}: {' '.join(str(error).split())}; --runner serial does without it"
+            )
             failure.__cause__ = error
             self._opened.set_exception(failure)
 
@@ -69,6 +79,8 @@ class Session:
         import ray
 
         if self._address:
+            if self._address != "auto":
+                _call_at(self._address)
             ours.callback(ray.shutdown)
             ray.init(self._address, log_to_driver=False, logging_level="ERROR")
             return
@@ -124,6 +136,22 @@ def _only_what_is_needed() -> Iterator[None]:
     finally:
         for name, method in methods.items():
             setattr(Node, name, method)
+
+
+def _call_at(address: str) -> None:
+    """Raises: InputError, OSError if nobody answers there; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise InputError(f"--address: expected HOST:PORT of a Ray cluster, or auto; got {address!r}")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+def _keep_stdout_clean() -> None:
+    """Ray prints what its raylet has to say on stdout, whatever it is told of logging; into the log with it."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda data, **options: log.debug("ray: %s", " ".join(data["lines"]))
 
 
 def machines() -> list[tuple[int, int]]:

@@ -1,6 +1,9 @@
 """Who works for this driver, and what do they have to say?"""
 
 import itertools
+import logging
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,9 @@ from tuner.runners.job import Errand, Job
 from tuner.runners.worker import Worker
 
 TAIL_BYTES = 2000
+PATIENCE_SECONDS = 30
+
+log = logging.getLogger("tuner")
 
 
 class WorkerDied(Exception):
@@ -59,6 +65,7 @@ class Crew:
     def __init__(self, job: Job, slots: Slots):
         self._job, self._slots = job, slots
         self._numbers = itertools.count()
+        self._complain = time.monotonic() + PATIENCE_SECONDS
         self.hands = [self._hire() for _ in range(slots.workers)]
 
     def idle(self) -> list[Hand]:
@@ -77,6 +84,9 @@ class Crew:
         if not waiting:
             return
         ready, _ = ray.wait(list(waiting), num_returns=1, timeout=seconds)
+        if time.monotonic() > self._complain:
+            self._complain = math.inf
+            log.warning("still waiting for room on the Ray cluster: %d CPUs and %g GPUs", self._slots.cpus, self._slots.gpus)
         if ready:
             ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
         for answer in ready:
@@ -104,11 +114,11 @@ class Crew:
     def _hire(self) -> Hand:
         path = self._job.checkpoints.parent.absolute() / "workers" / f"{next(self._numbers)}.log"
         actor = Worker.options(num_cpus=self._slots.cpus, num_gpus=self._slots.gpus).remote(self._job, Path.cwd(), path)
-        return Hand(actor, path, actor.arrive.remote(), _arrived)
+        return Hand(actor, path, actor.arrive.remote(), self._arrived)
 
-
-def _arrived(hand: Hand, said: Any) -> None:
-    if isinstance(said, WorkerDied):
-        raise TuneError(f"a worker does not start: {said}")
-    hand.name, hand.gpu = said
-    hand.rest()
+    def _arrived(self, hand: Hand, said: Any) -> None:
+        if isinstance(said, WorkerDied):
+            raise TuneError(f"a worker does not start: {said}")
+        hand.name, hand.gpu = said
+        hand.rest()
+        self._complain = math.inf

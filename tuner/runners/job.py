@@ -23,7 +23,7 @@ class Job:
     task: str
     checkpoints: Path
     fingerprint: str
-    eval_examples: int
+    eval_examples: float
     data: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1
@@ -92,7 +92,8 @@ class Agenda:
     def note(self, progress: Progress) -> None:
         """Learn from a report how far its plan is; those who wait for one that broke get another to wait for."""
         plan = progress.plan
-        last = progress.points[-1].step - 1 if progress.points else 0  # a point may be reported just before its checkpoint
+        saved = progress.points and progress.ended is not State.DIVERGED  # what has diverged is not kept
+        last = progress.points[-1].step if saved else 0
         self._reached[plan] = max(self._reached[plan], progress.begun, last)
         if progress.ended is State.COMPLETE:
             self._reached[plan] = math.inf

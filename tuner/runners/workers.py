@@ -17,7 +17,7 @@ from tuner.runners.job import Agenda, Errand, Job
 TRIES = 3  # deaths of a plan's workers without new progress
 POLL_SECONDS = 0.1
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("tuner")
 
 
 class RayRunner:

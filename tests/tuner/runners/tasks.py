@@ -1,0 +1,66 @@
+"""What do the runners carry out here? A regression that notes every step it takes, and fails in the ways its momentum names."""
+
+import os
+import signal
+from pathlib import Path
+
+import torch
+
+from trainables import Task
+
+NOTES = Path(__file__).parent / "steps.txt"
+RAISES, REFUSES, DIES_ONCE, EXITS = 0.11, 0.12, 0.13, 0.14  # a momentum says how a plan fails
+
+
+class Line(Task):
+    """Through the supervised path, with dropout: what it trains depends on every bit."""
+
+    metric, mode = "val_loss", "min"
+
+    def data(self):
+        inputs = torch.randn(96, 8, generator=torch.Generator().manual_seed(1))
+        targets = inputs @ torch.arange(8.0) + 1
+        return (inputs[:64], targets[:64]), (inputs[64:], targets[64:])
+
+    def model(self):
+        return torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Dropout(0.2), torch.nn.Linear(16, 1))
+
+
+class Falls:
+    """Downhill on one weight; steps.txt gets a line "seed momentum step pid" for each step."""
+
+    metric, mode = "distance", "min"
+
+    def __init__(self, momentum, seed):
+        if momentum == REFUSES:
+            raise ValueError("this momentum is not liked")
+        self._name, self._fails, self._step, self._weight = f"{seed} {momentum}", momentum, 0, 1.0 + seed
+        print("constructed", self._name)
+
+    def train(self, steps, lr):
+        for _ in range(steps):
+            with open(NOTES, "a") as notes:
+                notes.write(f"{self._name} {self._step} {os.getpid()}\n")
+            self._fail_if_due()
+            self._weight -= lr * 2 * self._weight
+            self._step += 1
+        return self._weight * self._weight
+
+    def _fail_if_due(self):
+        if self._fails == EXITS and self._step == 5:
+            print("these are the last words", flush=True)
+            os._exit(3)
+        if self._fails == RAISES and self._step == 30:
+            raise RuntimeError("raised at step 30")
+        if self._fails == DIES_ONCE and self._step == 30 and not (died := NOTES.with_suffix(".died")).exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def evaluate(self):
+        return {"distance": abs(self._weight)}
+
+    def state(self):
+        return {"step": self._step, "weight": self._weight}
+
+    def restore(self, state):
+        self._step, self._weight = state["step"], state["weight"]

@@ -1,0 +1,62 @@
+"""What happens to the plans when Ray's workers die?"""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from studies.plan import constant
+from studies.trial import State
+from tests.tuner.runners.records import BASE, run, steps_trained
+from tests.tuner.runners.tasks import DIES_ONCE, EXITS
+from tuner.runners import make_runner
+
+
+@pytest.fixture(scope="module")
+def falls(ray_session, job_of):
+    job = job_of("Falls")
+    runner = make_runner("ray", job)
+    yield runner, job
+    runner.close()
+
+
+def test_a_killed_worker_is_replaced_and_its_plan_goes_on(falls, job_of):
+    runner, job = falls
+    plans = [constant(BASE.but(seed=seed), 0.001, 60) for seed in (0, 1)]
+    plans.append(plans[0].but(momentum=DIES_ONCE))
+    records, expected = run(runner, plans), run(make_runner("serial", job_of("Falls")), plans[:2])
+    assert records.ended == {plan: State.COMPLETE for plan in plans}
+    assert {plan: records.values()[plan] for plan in plans[:2]} == expected.values()
+    same = [{"distance": values["distance"]} for _, values in records.values()[plans[2]]]
+    assert same == [{"distance": values["distance"]} for _, values in records.values()[plans[0]]]
+    assert Path(job.task.partition(":")[0]).with_name("steps.died").exists()
+
+
+def test_a_plan_that_kills_every_worker_fails_alone(falls):
+    runner, job = falls
+    good = constant(BASE.but(seed=2), 0.001, 60)
+    bad = good.but(momentum=EXITS)
+    records = run(runner, [bad, good])
+    assert records.ended == {good: State.COMPLETE, bad: State.FAILED}
+    assert "3 workers in a row died" in records.errors[bad]
+    assert "these are the last words" in records.errors[bad]
+    assert steps_trained(job)["2", str(EXITS), "5"] == 3
+
+
+def test_an_idle_worker_that_was_killed_is_not_missed(falls):
+    runner, job = falls
+    run(runner, [constant(BASE.but(seed=3), 0.001, 30)])
+    notes = Path(job.task.partition(":")[0]).with_name("steps.txt").read_text().splitlines()
+    worker = psutil.Process(int(notes[-1].split()[-1]))
+    worker.kill()
+    worker.wait(10)
+    plans = [constant(BASE.but(seed=seed), 0.001, 30) for seed in (4, 5)]
+    assert run(runner, plans).ended == {plan: State.COMPLETE for plan in plans}
+
+
+def test_what_a_task_prints_lands_in_its_workers_log(falls, capfd):
+    runner, job = falls
+    run(runner, [constant(BASE.but(seed=6), 0.001, 30)])
+    assert "constructed" not in "".join(capfd.readouterr())
+    logs = (job.checkpoints.parent / "workers").glob("*.log")
+    assert any("constructed 6 0.5" in log.read_text() for log in logs)
