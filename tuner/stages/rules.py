@@ -18,9 +18,10 @@ sees on a plot, and (method 004) less than the safety margin buys."""
 MARGIN = 1.5
 """The safety margin of method 004: converged at 4,000, so train 6,000."""
 
-DEPTH = 0.05
-"""A loss curve counts as deep if it has made all but this share of the deepest one's descent: the loss screens, validation
-decides. On recorded sweeps the deepest loss alone names the wrong rate one time in six."""
+DEPTH = 0.25
+"""A loss curve counts as deep if it has made all but this share of the deepest one's descent: its shape is as good, and
+validation decides. Tighter, the deepest loss alone would decide, and on recorded sweeps that names the wrong rate one time in
+six; where a task overfits, nearly always."""
 
 CONFIDENCE = 0.95
 
@@ -56,8 +57,15 @@ def settled(curve: Curve) -> int:
 
 def convergence(metric: Metric, trial: Trial) -> int:
     """The step at which both the training loss and the validation have settled (method 004: the loss curve decides, and
-    validation watches)."""
-    return max(settled(trial.curve("train_loss")), settled(descending(metric, trial.curve(metric.name))))
+    validation watches); where validation gets worse again, at which it was best: there is nothing to wait for after that."""
+    validated = settled(descending(metric, trial.curve(metric.name)))
+    return validated if overfits(metric, trial) else max(settled(trial.curve("train_loss")), validated)
+
+
+def overfits(metric: Metric, trial: Trial) -> bool:
+    """Whether validation has become worse since its best, by more than two standard errors of the difference."""
+    lost = metric.gain(height(metric, trial), late(metric, trial))
+    return lost > 2 * math.hypot(uncertainty(metric, trial), uncertainty(metric, trial))
 
 
 def with_margin(step: float, every: int) -> int:
@@ -72,10 +80,22 @@ def final(metric: Metric, trial: Trial) -> float:
 
 
 def late(metric: Metric, trial: Trial) -> float:
-    """The metric over the last tenth of the evaluations (three at least), their median: for comparing single runs at
-    constant rates, whose last value alone is a draw."""
+    """The metric at the end of a single run, as the median of the last tenth of its evaluations (three at least): the last
+    value alone is a draw. NaN if it was not measured."""
     values = [value for _, value in trial.curve(metric.name)]
     return median(values[-_tenth(len(values)) :]) if values else math.nan
+
+
+def height(metric: Metric, trial: Trial) -> float:
+    """What a single run is worth: `late`, wherever along the path it was best (training past that is cut off later)."""
+    values = [value if math.isfinite(value) else _worst(metric) for _, value in trial.curve(metric.name)]
+    width = _tenth(len(values))
+    stretches = [median(values[i : i + width]) for i in range(max(1, len(values) - width + 1))] if values else []
+    return min(stretches, key=lambda value: better(metric, value), default=math.nan)
+
+
+def _worst(metric: Metric) -> float:
+    return -math.inf if metric.mode == "max" else math.inf
 
 
 def _tenth(evaluations: int) -> int:
@@ -102,7 +122,7 @@ def deep(metric: Metric, trials: Sequence[Trial]) -> list[Trial]:
     deepest = min(fall[-1][1] for fall in falls)
     highest = max((fall[0][1] for fall in falls if math.isfinite(fall[0][1])), default=deepest)
     screened = [trial for trial, fall in zip(trials, falls) if fall[-1][1] <= deepest + DEPTH * (highest - deepest)]
-    return sorted(screened, key=lambda trial: (*better(metric, late(metric, trial)), trial.number))
+    return sorted(screened, key=lambda trial: (*better(metric, height(metric, trial)), trial.number))
 
 
 def level(metric: Metric, ranked: Sequence[Trial]) -> list[Trial]:
@@ -111,7 +131,7 @@ def level(metric: Metric, ranked: Sequence[Trial]) -> list[Trial]:
     best = ranked[0]
 
     def apart(trial: Trial) -> float:
-        return metric.gain(late(metric, best), late(metric, trial)) - 2 * math.hypot(
+        return metric.gain(height(metric, best), height(metric, trial)) - 2 * math.hypot(
             uncertainty(metric, best), uncertainty(metric, trial)
         )
 

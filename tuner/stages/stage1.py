@@ -115,13 +115,13 @@ class Stage1(Search):
             value=rules.final(metric, winner),
             rule="the training loss that falls fast and deep screens, validation decides; of equals the one that converged first",
             runner_up=second.plan if second else None,
-            margin=metric.gain(rules.late(metric, won), rules.late(metric, second)) if second else None,
+            margin=metric.gain(rules.height(metric, won), rules.height(metric, second)) if second else None,
             tie=tie,
             warnings=tuple(self._warnings(sweep, won)),
             words=(
                 f"{show(won.plan.lr)} is the learning rate: of {len(sweep.trials)} rates {len(deep)} fell deep, and of these it"
                 f" {'converged first, with its equals in validation' if tie else 'validates best'}"
-                f" ({metric.name} {show(rules.late(metric, won))}).",
+                f" ({metric.name} {show(rules.height(metric, won))}).",
                 f"Its curve has converged at step {rules.convergence(metric, won)}; with the safety margin: {step_nums} steps.",
                 *(
                     [f"Its updates move the weights by {show(ratio)} of their norm a step (rule of thumb: 0.001)."]
@@ -135,7 +135,7 @@ class Stage1(Search):
         )
 
     def _evidence(self, sweep: Race, won: Trial, deep: list[Trial]) -> Iterable[Candidate]:
-        for trial in sorted(sweep.trials, key=lambda t: (t is not won, rules.better(self.metric, rules.late(self.metric, t)))):
+        for trial in sorted(sweep.trials, key=lambda t: (t is not won, rules.better(self.metric, rules.height(self.metric, t)))):
             outcome = (
                 "winner"
                 if trial is won
@@ -153,6 +153,8 @@ class Stage1(Search):
             yield f"the best rate, {show(won.plan.lr)}, lies at the edge of the grid, even after widening it"
         if not self._converged(won):
             yield f"not converged within {self.max_steps} steps, the margin included: allow more with --max-steps"
+        if rules.overfits(self.metric, won):
+            yield "validation gets worse again while the training loss falls: it overfits, and is stopped near its best"
         for trial in sweep.trials:
             if trial.broken:
                 yield f"lr {show(trial.plan.lr)} {reason(trial)}"

@@ -176,7 +176,7 @@ class Stage2(Search):
         for trials in order:
             outcome = "winner" if trials is leaders[place] else "repeated with other seeds, not better"
             yield candidate(self.metric, _label(trials[0].plan), trials, outcome)
-        for trial in sorted(search.trials, key=lambda trial: rules.better(self.metric, rules.late(self.metric, trial))):
+        for trial in sorted(search.trials, key=lambda trial: rules.better(self.metric, rules.height(self.metric, trial))):
             if trial.number not in repeated:
                 there = trial in search.finalists
                 outcome = "validates worse" if there else f"left at step {trial.last}: at its pace it could not catch up"

@@ -110,3 +110,22 @@ def test_to_resume_is_to_ask_again():
 def test_when_nothing_trains_it_says_so_and_what_to_do():
     with pytest.raises(StageError, match=r"no rate trains \(lr 1e-05 diverged: train loss is nan at step 100; .*--lrs"):
         conclude(STAGE, lambda plan, step: (math.nan, 0.1))
+
+
+def test_a_curve_that_overfits_is_stopped_near_its_best():
+    def overfitting(plan, step):
+        loss, accuracy = textbook(plan, step)
+        return loss, accuracy - 0.0002 * max(0, step - 1_000) * (plan.lr == 0.01)
+
+    decision, _, _ = conclude(STAGE, overfitting)
+    assert decision.winner.lr == 0.01 and decision.winner.steps == pytest.approx(1_500, abs=300)
+    assert any("overfits" in warning for warning in decision.warnings)
+
+
+def test_of_curves_that_fall_alike_validation_decides():
+    def alike(plan, step):
+        if plan.lr == 0.1:
+            return falling(0.002, 0.01, 0.80)(step)
+        return falling(0.0015, 0.3, 0.95)(step) if plan.lr == 0.01 else (2.3, 0.1)
+
+    assert conclude(STAGE, alike)[0].winner.lr == 0.01
