@@ -253,7 +253,7 @@ def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
     from tuner.settings import Settings
 
     store = _store(given)
-    study = check_study_name(given.pop("study", None) or default_study_name(given.get("task", Settings().task)))
+    study = check_study_name(given.pop("study", default_study_name(given.get("task", Settings().task))))
     recorded = next((record.settings for record in store.studies() if record.name == study), {})
     if recorded and given.get("task", recorded["task"]) != recorded["task"]:
         raise InputError(f"--study: {study!r} tunes {recorded['task']}, not {given['task']}; choose another name with --study")

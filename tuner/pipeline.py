@@ -3,6 +3,7 @@
 import logging
 import signal
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from reports.progress import ProgressView
 from reports.stages import StageResults
 from reports.tensorboard import TensorboardLog
 from studies.decision import QUESTIONS, Decision
-from studies.errors import InputError, Interrupted, StageError, TaskError
+from studies.errors import InputError, Interrupted, StageError, TaskError, TuneError
 from studies.ledger import Driver, Store
 from studies.plan import Plan, distinct_steps
 from studies.study import Study
@@ -71,6 +72,7 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     prepare(settings.runner, settings.address, settings.workers, settings.threads)
     workload = load_task(settings.task, settings.data)
     settings = settings.resolve(workload)
+    _try_out(workload, settings)
     with store.drive(workspace.study, settings.model_dump(mode="json")) as driver, view:
         start = _start(settings, store, workspace)
         with _runner(settings, workload, workspace) as runner:
@@ -79,6 +81,20 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     report(store, workspace)
     export(store, workspace, workspace.export)
     return time.monotonic() - began
+
+
+def _try_out(workload: Workload, settings: Settings) -> None:
+    """Build what stage 1 starts from once, here: what is wrong with it is told before anything is planned.
+
+    Raises: InputError, TaskError.
+    """
+    try:
+        workload.trainable(settings.start, "cpu")
+    except TuneError:
+        raise
+    except Exception as error:
+        told = f"--task {settings.task}: {type(error).__name__}: {error}".splitlines()[0]
+        raise TaskError(told, traceback.format_exc()) from None
 
 
 def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
