@@ -1,6 +1,5 @@
 """How is one model trained? Supervised learning as a pure function of (plan, step)."""
 
-import copy
 import random
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -94,57 +93,71 @@ def seed_everything(*key: int | str) -> None:
 class Supervised:
     """One model under way on a task (trainables.trainable.Trainable).
 
-    task: a trainables.task.Task; train, valid: its data.
+    task: a trainables.task.Task; train, valid: its data. step: where it stands; ratio: norm of an update over norm of the
+    parameters, measured every RATIO_EVERY steps (a tensor, NaN before the first).
 
     Raises: TaskError if the task's model is no module, or its optimizer none.
     """
 
     def __init__(self, task: Any, plan: Plan, train: Split, valid: Split, device: str):
-        self.task, self.plan, self._train, self._valid = task, plan, train, valid
+        self.task, self.plan, self.device, self._train, self._valid = task, plan, device, train, valid
         self.model = fresh_model(task, plan.seed).to(device)
-        self._optimizer = task.optimizer(self.model, plan)
-        if not isinstance(self._optimizer, torch.optim.Optimizer):
-            raise TaskError(f"optimizer: expected a torch.optim.Optimizer; got {_shown(self._optimizer)}")
-        rates = [group["lr"] for group in self._optimizer.param_groups]
+        self.optimizer = task.optimizer(self.model, plan)
+        if not isinstance(self.optimizer, torch.optim.Optimizer):
+            raise TaskError(f"optimizer: expected a torch.optim.Optimizer; got {_shown(self.optimizer)}")
+        rates = [group["lr"] for group in self.optimizer.param_groups]
         self._shares = [rate / rates[0] if rates[0] else 1.0 for rate in rates]
-        self._step, self._ratio = 0, torch.tensor(float("nan"))
+        self.step, self.ratio = 0, torch.tensor(float("nan"))
 
     def train(self, steps: int, lr: float) -> float:
         self.model.train()
-        for group, share in zip(self._optimizer.param_groups, self._shares):
+        for group, share in zip(self.optimizer.param_groups, self._shares):
             group["lr"] = lr * share
         total: Any = 0.0
         for _ in range(steps):
-            seed_everything(self.plan.seed, self._step)
             total = total + self._update().double()  # in doubles the sum does not depend on where the steps are cut into pieces
-            self._step += 1
+            self.step += 1
         return float(total) / steps
 
+    def batch(self) -> tuple[Any, Any]:
+        """Inputs and targets of the next step; all that is random in this process is seeded for it."""
+        seed_everything(self.plan.seed, self.step)
+        return self._train.take(batch(len(self._train), self.plan.batch_size, self.plan.seed, self.step))
+
     def _update(self) -> torch.Tensor:
-        inputs, targets = self._train.take(batch(len(self._train), self.plan.batch_size, self.plan.seed, self._step))
+        inputs, targets = self.batch()
         loss = checked_loss(self.task.loss(call(self.model, inputs), targets))
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self._step % RATIO_EVERY == 0:
+        if self.step % RATIO_EVERY == 0:
             before = [parameter.detach().clone() for parameter in self.model.parameters()]
-            self._optimizer.step()
-            self._ratio = _ratio(before, list(self.model.parameters()))
+            self.optimizer.step()
+            self.ratio = _ratio(before, list(self.model.parameters()))
         else:
-            self._optimizer.step()
+            self.optimizer.step()
         return loss.detach()
 
     def evaluate(self) -> dict[str, float]:
-        seed_everything(self.plan.seed, self._step, "evaluation")
-        return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self._ratio)}
+        seed_everything(self.plan.seed, self.step, "evaluation")
+        return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self.ratio)}
 
     def state(self) -> dict[str, Any]:
-        live = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
-        return {**copy.deepcopy(live), "step": self._step, "update_ratio": float(self._ratio)}
+        live = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {**_copied(live), "step": self.step, "update_ratio": float(self.ratio)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it would go on in these very tensors
-        self._step, self._ratio = state["step"], torch.tensor(state["update_ratio"])
+        self.optimizer.load_state_dict(_copied(state["optimizer"]))  # it would go on in these very tensors
+        self.step, self.ratio = state["step"], torch.tensor(state["update_ratio"])
+
+
+def _copied(value: Any) -> Any:
+    """A state whose tensors are its own. (A deep copy of a view would copy all that it is a view into.)"""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: _copied(part) for key, part in value.items()}
+    return type(value)(_copied(part) for part in value) if type(value) in (list, tuple) else value
 
 
 def fresh_model(task: Any, seed: int) -> nn.Module:

@@ -195,3 +195,28 @@ class TwoRates(Plain):
 
     def optimizer(self, model, plan):
         return torch.optim.SGD([{"params": [model.weight]}, {"params": [model.bias], "lr": 0.3}], lr=3.0)
+
+
+class Frozen(Plain):
+    """A part of the model is not trained."""
+
+    def model(self):
+        model = super().model()
+        model.bias.requires_grad_(False)
+        return model
+
+
+class Branches(Plain):
+    """Its loss looks at a value, which a batched model does not have."""
+
+    def loss(self, outputs, targets):
+        loss = super().loss(outputs, targets)
+        return loss if loss > 0.1 else 2 * loss
+
+
+class Attentive(Plain):
+    """Attention draws its dropout in another order when it is batched."""
+
+    def model(self):
+        layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.3, batch_first=True)
+        return nn.Sequential(nn.Linear(3, 12), nn.Unflatten(1, (3, 4)), layer, nn.Flatten(), nn.Linear(12, 2))

@@ -133,7 +133,7 @@ def test_groups_of_a_user_s_optimizer_keep_their_relative_rates():
     plan = constant(BASE.but(momentum=0.0), 0.1, 4)
     slow = workload("TwoRates").trainable(plan, "cpu")
     slow.train(1, 0.2)
-    assert [group["lr"] for group in slow._optimizer.param_groups] == [0.2, pytest.approx(0.02)]
+    assert [group["lr"] for group in slow.optimizer.param_groups] == [0.2, pytest.approx(0.02)]
 
 
 def test_states_of_one_task_are_not_another_s(tmp_path):

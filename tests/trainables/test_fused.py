@@ -1,0 +1,173 @@
+"""Many trainings as one: each lane is what it would be alone, up to rounding."""
+
+import logging
+import math
+
+import pytest
+import torch
+
+from studies.plan import Plan, constant
+from tests.trainables.helpers import same, workload
+from trainables.fused import Fused, fused, hindrance, tried
+from trainables.supervised import Supervised
+
+RATES = (0.1, 0.01, 0.003)
+MOMENTA = (0.0, 0.9, 0.5)
+BASE = Plan(batch_size=8, seed=1)
+
+
+def lanes(name: str, rates=RATES, momenta=MOMENTA, task=None, **changes) -> list[Supervised]:
+    task = task or workload(name)
+    return [task.trainable(constant(BASE.but(momentum=m, **changes), lr, 1000), "cpu") for lr, m in zip(rates, momenta)]
+
+
+def mixed(**changes) -> list[Supervised]:
+    """Some trainings, and some more of the same task with other plans."""
+    task = workload("Plain")
+    return [*lanes("Plain", task=task), *lanes("Plain", task=task, **changes)]
+
+
+def rates(trainings) -> list[float]:
+    return [lane.plan.lr for lane in trainings]
+
+
+def vector(lane: Supervised) -> torch.Tensor:
+    return torch.cat([value.double().reshape(-1) for value in lane.state()["model"].values()])
+
+
+def apart(one: Supervised, other: Supervised) -> float:
+    """Distance of parameters and buffers, relative to their size."""
+    return float((vector(one) - vector(other)).norm() / vector(other).norm())
+
+
+@pytest.mark.parametrize("name", ["Images", "Line", "Words", "Plain"])
+def test_lanes_agree_with_training_alone(name):
+    together, alone = lanes(name), lanes(name)
+    one = Fused(together)
+    for _ in range(8):
+        losses = one.train(25, rates(together))
+        for lane, other, loss in zip(together, alone, losses):
+            assert loss == pytest.approx(other.train(25, other.plan.lr), rel=1e-4, abs=1e-6)
+            assert lane.evaluate() == pytest.approx(other.evaluate(), rel=1e-3, abs=1e-6)
+    for lane, other in zip(together, alone):
+        assert lane.step == 200 and apart(lane, other) < 1e-4
+
+
+def test_lanes_go_on_alone_and_as_one_from_any_state():
+    alone, moving = lanes("Images"), lanes("Images")
+    for lane in alone:
+        lane.train(60, lane.plan.lr)
+    for lane in moving:
+        lane.train(15, lane.plan.lr)
+    one = Fused(moving)
+    one.train(15, rates(moving))
+    states = [lane.state() for lane in moving]
+    fresh = lanes("Images")
+    for lane, state in zip(fresh, states):
+        lane.restore(state)
+    two = Fused(fresh)
+    two.train(15, rates(fresh))
+    for lane in two.part():
+        lane.train(15, lane.plan.lr)
+    for lane, other in zip(fresh, alone):
+        assert apart(lane, other) < 1e-4 and lane.step == other.step
+        assert lane.state()["optimizer"]["state"].keys() == other.state()["optimizer"]["state"].keys()
+
+
+def test_a_state_of_a_lane_holds_no_more_than_its_own():
+    together = lanes("Plain")
+    Fused(together).train(2, rates(together))
+    alone = lanes("Plain")[0]
+    size = sum(value.untyped_storage().nbytes() for value in together[0].state()["model"].values())
+    assert size == sum(value.untyped_storage().nbytes() for value in alone.state()["model"].values())
+
+
+@pytest.mark.parametrize("name", ["Images", "Plain"])
+def test_a_lane_that_diverges_changes_nothing_for_the_others(name):
+    calm, wild = lanes(name), lanes(name)
+    Fused(calm).train(30, rates(calm))
+    losses = Fused(wild).train(30, [RATES[0], 1e38, *RATES[2:]])
+    assert not math.isfinite(losses[1]) and not vector(wild[1]).isfinite().all()
+    for place in (0, 2):
+        assert same(wild[place].state(), calm[place].state())
+
+
+def test_lanes_that_part_do_not_touch_one_another():
+    together = lanes("Images")
+    one = Fused(together)
+    one.train(10, rates(together))
+    first, *rest = one.part()
+    before = first.state()
+    smaller = Fused(rest)
+    smaller.train(10, rates(rest))
+    assert same(first.state(), before)
+    middle = [lane.state() for lane in rest]
+    first.train(10, 0.1)
+    assert same([lane.state() for lane in rest], middle)
+
+
+def test_evaluating_and_saving_a_lane_disturb_nothing():
+    looked, left = lanes("Images"), lanes("Images")
+    one, other = Fused(looked), Fused(left)
+    for _ in range(3):
+        one.train(5, rates(looked))
+        other.train(5, rates(left))
+        for lane in looked:
+            lane.evaluate(), lane.state()
+    for lane, twin in zip(looked, left):
+        assert same(lane.state(), twin.state())
+
+
+def test_a_trial_leaves_everything_as_it_was():
+    measured, left = lanes("Images"), lanes("Images")
+    for lane in (*measured, *left):
+        lane.train(3, lane.plan.lr)
+    assert min(tried(measured)) >= 0
+    for lane, twin in zip(measured, left):
+        assert same(lane.state(), twin.state())
+        lane.train(5, lane.plan.lr), twin.train(5, twin.plan.lr)
+        assert same(lane.state(), twin.state())
+
+
+@pytest.mark.parametrize(
+    ("trainings", "told"),
+    [
+        (lambda: lanes("Plain", optimizer="adam"), "only plain SGD at one batch size and seed can be"),
+        (lambda: lanes("TwoRates"), "only plain SGD at one batch size and seed can be"),
+        (lambda: mixed(batch_size=9), "only plain SGD at one batch size and seed can be"),
+        (lambda: mixed(seed=9), "only plain SGD at one batch size and seed can be"),
+        (lambda: [*lanes("Plain"), *lanes("Line")], "they are not at one step of one task"),
+        (lambda: lanes("Frozen"), "only models all of whose parameters are trained, in single precision, can be"),
+    ],
+)
+def test_what_cannot_be_fused_says_why(trainings, told, caplog):
+    found = trainings()
+    with caplog.at_level(logging.INFO, "tuner"):
+        assert hindrance(found) == told and fused(found) is None
+    assert told in caplog.text
+
+
+def test_a_task_that_cannot_be_batched_goes_one_after_another(caplog):
+    found, left = lanes("Branches"), lanes("Branches")
+    with caplog.at_level(logging.INFO, "tuner"):
+        assert fused(found) is None
+    assert "3 trainings go one after another, not fused: " in caplog.text
+    for lane, twin in zip(found, left):
+        assert same(lane.state(), twin.state())
+
+
+def test_a_task_that_would_draw_other_random_numbers_goes_one_after_another(caplog):
+    with caplog.at_level(logging.INFO, "tuner"):
+        assert fused(lanes("Attentive")) is None
+    assert "not fused: the loss would differ by" in caplog.text
+
+
+def test_one_alone_is_not_fused():
+    assert fused(lanes("Plain")[:1]) is None
+
+
+def test_many_small_models_are_fused():
+    count = 32
+    found = lanes("Plain", rates=[0.01] * count, momenta=[0.9] * count)
+    assert tried(found)[0] > 2
+    assert isinstance(fused(found), Fused)
