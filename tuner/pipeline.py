@@ -41,6 +41,7 @@ class Watched:
 
     study: Study
     stage: str
+    metric: str
     view: ProgressView
     tensorboard: TensorboardLog
 
@@ -49,6 +50,9 @@ class Watched:
         self.view.planned(plans)
 
     def record(self, progress: Progress) -> None:
+        if progress.points and self.metric not in progress.points[-1].values and progress.ended is not State.DIVERGED:
+            there = ", ".join(sorted(progress.points[-1].values))
+            raise InputError(f"--metric: expected one of {there}; got {self.metric!r}")
         self.study.record(progress)
         self.view.record(progress)
         self.tensorboard.record(self.stage, progress.plan, progress.points)
@@ -71,9 +75,9 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     began = time.monotonic()
     prepare(settings.runner, settings.address, settings.workers, settings.threads)
     workload = load_task(settings.task, settings.data)
-    settings = settings.resolve(workload)
+    asked, settings = settings, settings.resolve(workload)
     _try_out(workload, settings)
-    with store.drive(workspace.study, settings.model_dump(mode="json")) as driver, view:
+    with store.drive(workspace.study, asked.model_dump(mode="json")) as driver, view:
         start = _start(settings, store, workspace)
         with _runner(settings, workload, workspace) as runner:
             _run_stages(settings, workload, start, driver, runner, workspace, view)
@@ -122,7 +126,8 @@ def _run_stages(
         stage = settings.stage(name, workload)
         view.stage(name, QUESTIONS[name])
         log.info("%s: at most %s steps", name, f"{distinct_steps(stage.most(plan)):,}")
-        study = Watched(driver.stage(name, settings.target(workload), workload.fingerprint), name, view, tensorboard)
+        metric = settings.target(workload)
+        study = Watched(driver.stage(name, metric, workload.fingerprint), name, metric.name, view, tensorboard)
         try:
             decision = run_stage(stage, plan, study, runner)
         except StageError as error:

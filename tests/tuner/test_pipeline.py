@@ -202,6 +202,14 @@ def test_stage2_without_stage1_says_what_to_do(home):
     assert "Traceback" not in done.stderr
 
 
+def test_another_metric_decides_and_an_unknown_one_is_refused_naming_those_measured(home):
+    options = ["--task", "blobs.py:Blobs", *SWEEP, "--study", "other"]
+    told = json.loads(tune(home, "stage1", *options, "--metric", "val_loss", "--json").stdout.splitlines()[-1])
+    assert told["metric"]["name"] == "val_loss" and told["metric"]["mode"] == "min"
+    done = tune(home, "stage1", "--task", "blobs.py:Blobs", *SWEEP, "--metric", "f1", expect=2)
+    assert "--metric: expected one of accuracy, lr, train_loss, update_ratio, val_loss; got 'f1'" in done.stderr
+
+
 def test_quick_proposes_a_rate(home):
     told = json.loads(tune(home, "stage1", "--task", "blobs.py:Blobs", "--quick", "--json").stdout)
     assert 0.001 <= told["lr"] <= 1 and told["sure"]
