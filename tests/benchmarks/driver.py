@@ -1,0 +1,136 @@
+"""What does the machinery cost where it has nothing to wait for?
+
+Absolute figures, without a peer. A unit of work: trials of no length through run_stage's parts, as the pipeline does it: a
+study in SQLite on disk, warm Ray workers; the driver's own CPU time, and (told beside it) the wall-clock with everything in it. A
+stored point: reports of 100 points into a study on disk, the commits included. The start: from the start of the process to
+the first training step of `tune run`. The share: evaluating and saving, over the training alone, on digits with the
+pipeline's own settings, one plan in this process.
+"""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from studies.ledger import Store
+from studies.plan import Plan, constant
+from studies.study import Study
+from studies.trial import Metric, Point, Progress
+from studies.workspace import default_storage
+from tests.benchmarks.bed import ROOT, answer, prepared
+from tests.benchmarks.table import Figure, Result, under
+from trainables.checkpoints import Checkpoints
+from trainables.training import carry_out
+
+TASKS = ROOT / "tests" / "benchmarks" / "tasks.py"
+
+
+def measure(runs: int = 5, small: bool = False) -> Result:
+    runs = 1 if small else runs
+    points = [_point(10 if small else 100) for _ in range(runs)]
+    shares = [_share(200 if small else 999) for _ in range(runs)]
+    stored = under("a stored point", points, 50, " us")
+    share = under("evaluation and checkpoints, share of the training", shares, 5, " %")
+    if small:
+        return Result((stored, share))
+    units = [_units(200) for _ in range(runs)]
+    starts = [_start() for _ in range(runs)]
+    cpu, wall = zip(*units)
+    return Result(
+        (
+            under("the driver's cost of a unit of work", cpu, 10, " ms"),
+            Figure("the same, wall-clock with the worker's part", wall, (), wall, None, " ms", " ms"),
+            stored,
+            under("start of `tune run` to the first training step", starts, 6, " s"),
+            share,
+        )
+    )
+
+
+def _point(reports: int, each: int = 100) -> float:
+    """Microseconds a point."""
+    plans = [constant(Plan(), 1.0 + i, each) for i in range(reports)]
+    values = {"train_loss": 0.5, "lr": 0.1, "val_loss": 0.6, "accuracy": 0.9, "update_ratio": 1e-3}
+    with tempfile.TemporaryDirectory() as folder, Store(default_storage(Path(folder))).drive("bench", {}) as driver:
+        study = driver.stage("stage1", Metric(name="accuracy", mode="max"))
+        study.plan(plans)
+        reported = [Progress(plan, tuple(Point(step + 1, values, step / 10) for step in range(each))) for plan in plans]
+        began = time.perf_counter()
+        for progress in reported:
+            study.record(progress)
+        return (time.perf_counter() - began) / (reports * each) * 1e6
+
+
+def _units(trials: int) -> tuple[float, float]:
+    """Milliseconds a trial: of the driver's CPU, and on the wall."""
+    from tuner.runners.job import Job
+    from tuner.runners.workers import RayRunner
+
+    os.environ["TUNER_BENCH_SLEEP"] = "0"
+    task = f"{TASKS}:Sleeper"
+    _, workload = prepared(task, max_steps=1, eval_examples=64)
+    with tempfile.TemporaryDirectory() as folder, Store(default_storage(Path(folder))).drive("bench", {}) as driver:
+        study = driver.stage("stage1", workload.target)
+        runner = RayRunner(Job(task, Path(folder) / "checkpoints", workload.fingerprint, 64, device="cpu"))
+        try:
+            _work(study, runner, [constant(Plan(seed=1), 1.0 + i, 1) for i in range(4)])  # until the workers are there
+            clocks = time.process_time(), time.perf_counter()
+            _work(study, runner, [constant(Plan(), 1.0 + i, 1) for i in range(trials)])
+            return tuple((now - then) / trials * 1e3 for now, then in zip((time.process_time(), time.perf_counter()), clocks))
+        finally:
+            runner.close()
+
+
+def _work(study: Study, runner: Any, plans: list[Plan]) -> None:
+    study.plan(plans)
+    runner.run(plans, study.record)
+    study.trials()
+
+
+def _start() -> float:
+    """Seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        mark = Path(folder) / "mark"
+        sizes = ("--lrs", "0.1,0.01", "--max-steps", "40", "--eval-examples", "320", "--json")
+        began = time.time()
+        answer("tuner", "stage1", "--task", f"{TASKS}:Marked", "--workdir", folder, *sizes, TUNER_BENCH_MARK=str(mark))
+        return float(mark.read_text()) - began
+
+
+def _share(steps: int) -> float:
+    """Percent: what is not training, over what is."""
+    settings, workload = prepared("digits")
+    clock = Clock(workload)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder), workload.fingerprint)
+        plan = constant(settings.start, 0.01, steps)
+        carry = carry_out(clock, [plan], checkpoints, eval_examples=settings.eval_examples, device="cpu")
+        workload.trainable(plan, "cpu").train(10, 0.01)  # torch's own first steps
+        began = time.perf_counter()
+        list(carry)
+        whole = time.perf_counter() - began
+    return (whole - clock.seconds) / clock.seconds * 100
+
+
+class Clock:
+    """A workload whose training is timed."""
+
+    def __init__(self, workload: Any):
+        self._workload, self.seconds = workload, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._workload, name)
+
+    def trainable(self, plan: Plan, device: str) -> Any:
+        trainable = self._workload.trainable(plan, device)
+        train = trainable.train
+
+        def timed(steps: int, lr: float) -> float:
+            began = time.perf_counter()
+            loss = train(steps, lr)
+            self.seconds += time.perf_counter() - began
+            return loss
+
+        trainable.train = timed
+        return trainable
