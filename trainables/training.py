@@ -175,6 +175,6 @@ class Run:
     def _save(self, trainable: Trainable, kept: bool = False) -> None:
         began = time.perf_counter()
         self.checkpoints.save(self.plan, replace(self.at, state=trainable.state()))
-        self.checkpoints.drop(self.plan, self.passing)
+        self.checkpoints.drop(self.plan, set(self.passing) - {self.at.step})  # told to stop where it has just saved
         self.passing = () if kept else (self.at.step,)
         self.saving, self.unsaved = time.perf_counter() - began, 0.0

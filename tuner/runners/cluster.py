@@ -4,7 +4,6 @@ import contextlib
 import logging
 import math
 import os
-import shutil
 import socket
 import sys
 import tempfile
@@ -85,8 +84,8 @@ class Session:
             ray.init(self._address, log_to_driver=False, logging_level="ERROR")
             return
         # A folder of our own: short, as Ray's sockets need it, and no "current cluster" for other programs to find.
-        folder = tempfile.mkdtemp(prefix="ray-tune-", dir="/tmp")
-        ours.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix="ray-tune-", dir="/tmp", ignore_cleanup_errors=True)
+        ours.enter_context(folder)
         ours.callback(ray.shutdown)
         with _only_what_is_needed():
             ray.init(
@@ -97,7 +96,7 @@ class Session:
                 logging_level="ERROR",
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address="127.0.0.1",
-                _temp_dir=folder,
+                _temp_dir=folder.name,
                 _system_config={"preload_python_modules": ["torch"]},
             )
 

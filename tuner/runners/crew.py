@@ -99,6 +99,7 @@ class Crew:
         except StopIteration:
             hand.rest()
         except RayActorError:
+            ray.kill(hand.actor)  # it may be merely out of reach
             self.hands[self.hands.index(hand)] = self._hire()
             hand.hear(hand, WorkerDied(hand.obituary()))
         except RayTaskError as error:

@@ -52,6 +52,8 @@ class RayRunner:
             self._crew.set_result(Crew(self._job, slots))
         except BaseException as error:
             self._crew.set_exception(error)
+        if self._closed:
+            self._leave()
 
     def run(self, plans: Sequence[Plan], record: Callable[[Progress], None]) -> None:
         if crew := self._await_crew():
@@ -71,9 +73,13 @@ class RayRunner:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            if not self._crew.exception():
-                self._crew.result().dismiss()
-            cluster.stop()
+            if self._crew.done():  # else as soon as it is, so that nobody has to wait for a start in order to leave
+                self._leave()
+
+    def _leave(self) -> None:
+        if not self._crew.exception():
+            self._crew.result().dismiss()
+        cluster.stop()
 
     def _await_crew(self) -> Crew | None:
         """The workers, when Ray has started; None if we are stopped before."""
@@ -161,6 +167,8 @@ class _Run:
             self._shares[_kind(said.plan)] = min(1.0, 2 * hand.share)  # once more with twice the room, at last alone
             self._agenda.put_back(hand.errand)
         else:
+            if said.ended:
+                hand.rest()  # nothing follows; the next errand need not wait for the stream's own end
             self._tell(said)
 
     def _died(self, errand: Errand, death: WorkerDied) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from trainables import Task
 
 NOTES = Path(__file__).parent / "steps.txt"
-RAISES, REFUSES, DIES_ONCE, EXITS = 0.11, 0.12, 0.13, 0.14  # a momentum says how a plan fails
+RAISES, REFUSES, DIES_ONCE, EXITS, SLOW = 0.11, 0.12, 0.13, 0.14, 0.15  # a momentum says what is wrong with a plan
 
 
 class Line(Task):
@@ -47,6 +48,8 @@ class Falls:
         return self._weight * self._weight
 
     def _fail_if_due(self):
+        if self._fails == SLOW:
+            time.sleep(0.03)
         if self._fails == EXITS and self._step == 5:
             print("these are the last words", flush=True)
             os._exit(3)

@@ -10,7 +10,7 @@ from studies.plan import Segment, constant
 from studies.schedule import Constant
 from studies.trial import State
 from tests.tuner.runners.records import BASE, Records, run, steps_trained
-from tests.tuner.runners.tasks import RAISES, REFUSES
+from tests.tuner.runners.tasks import RAISES, REFUSES, SLOW
 from tuner.runners import make_runner
 
 
@@ -46,6 +46,7 @@ class TestContract:
         assert records.ended == states
         assert "RuntimeError: raised at step 30" in records.errors[raises]
         assert "in _fail_if_due" in records.errors[raises]
+        assert sorted(records.points[raises]) == [10, 20, 30]
         assert "this momentum is not liked" in records.errors[refuses]
         assert "nan" in records.errors[diverges] or "inf" in records.errors[diverges]
 
@@ -72,6 +73,14 @@ class TestContract:
         taken = steps_trained(job)
         assert {taken[str(plan.seed), "0.5", str(step)] for plan in plans for step in range(4000)} == {1}
         assert all(sorted(points) == list(range(10, 4001, 10)) for points in records.points.values())
+
+    def test_stopped_where_it_has_just_reported_it_loses_nothing(self, falls):
+        runner, job = falls
+        plan = constant(BASE.but(seed=45, momentum=SLOW), 0.001, 30)
+        with pytest.raises(Interrupted):
+            runner.run([plan], lambda progress: progress.points and runner.stop())
+        run(runner, [plan])
+        assert {steps_trained(job)["45", str(SLOW), str(step)] for step in range(30)} == {1}
 
     def test_a_stop_between_two_runs_is_answered_by_the_next_one(self, falls):
         runner, _ = falls
