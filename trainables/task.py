@@ -87,7 +87,7 @@ class Supervision:
 
     def __init__(self, task: Task, name: str, fingerprint: str):
         self.task, self.name, self.fingerprint = task, name, fingerprint
-        self._splits: dict[str, list[Split]] = {}
+        self._splits: dict[str, tuple[Split, Split]] = {}
 
     @cached_property
     def target(self) -> Metric:
@@ -114,15 +114,16 @@ class Supervision:
             halves = self.task.data()
         if not isinstance(halves, tuple | list) or len(halves) != 2:
             raise TaskError(f"{self.name}.data: expected (train, valid); got {type(halves).__name__}")
-        return tuple(halves)
+        return halves[0], halves[1]
 
-    def _split(self, device: str) -> list[Split]:
+    def _split(self, device: str) -> tuple[Split, Split]:
         if device not in self._splits:
-            splits = []
-            for half, which in zip(self._data, ("train", "valid")):
-                with _blamed(f"{self.name}.data: {which}"):
-                    splits.append(Split(half, device))
-            self._splits[device] = splits
+            halves = self._data
+            with _blamed(f"{self.name}.data: train"):
+                train = Split(halves[0], device)
+            with _blamed(f"{self.name}.data: valid"):
+                valid = Split(halves[1], device)
+            self._splits[device] = train, valid
         return self._splits[device]
 
 
@@ -166,7 +167,7 @@ def load_task(spec: str, data: str | None = None) -> Workload:
         raise InputError(f"--task: expected {', '.join(BUILT_IN)}, file.py:Name, module:Name or replay:FILE; got {spec!r}")
     module = _module(place, spec)
     made = _named(module, name, spec)
-    fingerprint = fingerprint_of(Path(module.__file__), name, data)
+    fingerprint = fingerprint_of(Path(module.__file__ or ""), name, data)
     if not issubclass(made, Task):
         return Custom(made, name, fingerprint)
     with _blamed(f"--task {spec}"):

@@ -38,10 +38,16 @@ class Workload(Protocol):
     """
 
     name: str
-    target: Metric
     fingerprint: str
-    train_examples: int
-    valid_examples: int
+
+    @property
+    def target(self) -> Metric: ...
+
+    @property
+    def train_examples(self) -> int: ...
+
+    @property
+    def valid_examples(self) -> int: ...
 
     def trainable(self, plan: Plan, device: str) -> Trainable:
         """A fresh training, at step 0 of the plan. Device: "cpu", "cuda", "cuda:1"...

@@ -176,7 +176,7 @@ def test_data_of_the_wrong_kind_is_said(data, told, tmp_path):
     task = load_task(written(tmp_path, WHOLE.replace("return XY, XY", f"return {data}")) + ":Flowers")
     with pytest.raises(TaskError) as error:
         sizes(task)
-    assert told in str(error.value)
+    assert told in str(error.value) and str(error.value).startswith("Flowers.data: ") and str(error.value).count(".data") == 1
 
 
 def test_no_data_and_no_model(tmp_path):
