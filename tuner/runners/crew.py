@@ -24,7 +24,18 @@ log = logging.getLogger("tuner")
 
 
 class WorkerDied(Exception):
-    """Its process is gone; the message says which, and the end of what it had printed."""
+    """Its process is gone. what: which one, in a line; the message goes on with the end of what it had printed."""
+
+    def __init__(self, what: str, log: Path):
+        self.what = what
+        super().__init__(f"{what}; the end of its log {log}:\n{_tail(log) or '(empty)'}")
+
+
+def _tail(log: Path) -> str:
+    try:
+        return log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 @dataclass(eq=False)
@@ -49,14 +60,6 @@ class Hand:
 
     def rest(self) -> None:
         self.waits, self.errand, self.share = None, None, 0.0
-
-    def obituary(self) -> str:
-        try:
-            tail = self.log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
-        except OSError:
-            tail = ""
-        end = f"; the end of its log {self.log}:\n{tail}" if tail else f"; its log {self.log} is empty"
-        return f"{self.name} died (killed, out of memory, or crashed in native code){end}"
 
 
 class Crew:
@@ -101,7 +104,8 @@ class Crew:
         except RayActorError:
             ray.kill(hand.actor)  # it may be merely out of reach
             self.hands[self.hands.index(hand)] = self._hire()
-            hand.hear(hand, WorkerDied(hand.obituary()))
+            what = f"{hand.name} died (killed, out of memory, or crashed in native code)"
+            hand.hear(hand, WorkerDied(what, hand.log))
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, TuneError) else error) from None
         else:

@@ -178,7 +178,7 @@ class _Run:
         deaths = deaths + 1 if reached <= before else 1
         self._deaths[errand.plan] = reached, deaths
         if deaths < TRIES:
-            log.warning("%s; its plan goes on from its checkpoint in another worker", str(death).splitlines()[0])
+            log.warning("%s; its plan goes on from its checkpoint in another worker", death.what)
             self._agenda.put_back(errand)
         else:
             error = f"{deaths} workers in a row died of this plan without getting on; the last: {death}"

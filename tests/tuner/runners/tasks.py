@@ -39,13 +39,15 @@ class Falls:
         print("constructed", self._name)
 
     def train(self, steps, lr):
+        losses = []
         for _ in range(steps):
             with open(NOTES, "a") as notes:
                 notes.write(f"{self._name} {self._step} {os.getpid()}\n")
             self._fail_if_due()
+            losses.append(self._weight * self._weight)
             self._weight -= lr * 2 * self._weight
             self._step += 1
-        return self._weight * self._weight
+        return sum(losses) / steps
 
     def _fail_if_due(self):
         if self._fails == SLOW:
