@@ -1,6 +1,5 @@
 """Is the report one safe file that tells the result first, on any screen?"""
 
-import shutil
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -193,23 +192,10 @@ def test_where_nothing_can_be_written_it_says_so(tmp_path):
         write_report(tmp_path / "report", RECORD, [])
 
 
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if not chromium:
-        pytest.skip("no Chromium is installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.mark.parametrize("width", [360, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_shows_it_on_any_screen(browser, folder, width, scheme):
-    view = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+def test_a_browser_shows_it_on_any_screen(chromium, folder, width, scheme):
+    view = chromium.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     asked, wrong = [], []
     view.on("request", lambda request: asked.append(request.url))
     view.on("console", lambda message: wrong.append(message.text))

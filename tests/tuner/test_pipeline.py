@@ -141,10 +141,9 @@ def kill_midway(home, runner, kills, seed):
     arguments = ["run", "--task", "blobs.py:Blobs", *OPTIONS, "--runner", runner]
     log, moments = home / "tune-runs" / "Blobs" / "tune.log", random.Random(seed)
     for _ in range(kills):
-        goal = _lines(log) + moments.randint(5, 25)
+        goal = _lines(log) + moments.randint(4, 15)
         driver = start(home, *arguments)
-        while _lines(log) < goal:
-            assert driver.poll() is None, (home / "driver.log").read_text()
+        while _lines(log) < goal and driver.poll() is None:
             time.sleep(0.01)
         os.killpg(driver.pid, signal.SIGKILL)
         driver.wait()

@@ -1,8 +1,6 @@
 """A real server process for the tests, on a real SQLite file, and a real browser."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -14,13 +12,11 @@ from pathlib import Path
 
 import httpx
 import psutil
-import pytest
 
 from studies.ledger import Store
 from studies.workspace import default_storage
 
 ROOT = Path(__file__).parents[3]
-CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @dataclass
@@ -113,16 +109,3 @@ def driving(workdir: Path, name: str) -> Iterator[subprocess.Popen]:
         process.kill()
         process.wait()
         process.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        assert not os.environ.get("CI"), "no chromium is installed here, and CI is set"
-        pytest.skip("no chromium is installed")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM)
-        yield browser
-        browser.close()
