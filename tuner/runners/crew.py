@@ -68,6 +68,7 @@ class Crew:
     def __init__(self, job: Job, slots: Slots):
         self._job, self._slots = job, slots
         self._numbers = itertools.count()
+        self._stillborn = 0
         self._complain = time.monotonic() + PATIENCE_SECONDS
         self.hands = [self._hire() for _ in range(slots.workers)]
 
@@ -123,7 +124,10 @@ class Crew:
 
     def _arrived(self, hand: Hand, said: Any) -> None:
         if isinstance(said, WorkerDied):
-            raise TuneError(f"a worker does not start: {said}")
+            self._stillborn += 1
+            if self._stillborn > len(self.hands):  # more than one machine's loss can explain
+                raise TuneError(f"the workers do not start: {said}")
+            return
         hand.name, hand.gpu = said
         hand.rest()
-        self._complain = math.inf
+        self._stillborn, self._complain = 0, math.inf

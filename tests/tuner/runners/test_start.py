@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.errors import InputError, StorageError, TaskError
+from studies.errors import InputError, StorageError, TaskError, TuneError
 from studies.plan import Segment, constant
 from studies.schedule import Constant
 from studies.trial import State
@@ -66,6 +66,15 @@ def test_what_the_cluster_cannot_give_is_refused_in_a_line(ray_session, job_of):
         with pytest.raises(InputError, match=words):
             run(runner, [constant(BASE, 0.1, 10)])
         runner.close()
+
+
+def test_workers_that_die_as_they_start_end_the_run(ray_session, job_of):
+    job = job_of("Falls")
+    Path(job.task.partition(":")[0]).write_text("import os; print('no way', flush=True); os._exit(1)")
+    runner = make_runner("ray", job, workers=1)
+    with pytest.raises(TuneError, match=r"the workers do not start: .* died(.|\n)*no way"):
+        run(runner, [constant(BASE, 0.1, 10)])
+    runner.close()
 
 
 def test_a_task_that_a_worker_cannot_load(ray_session, job_of):
