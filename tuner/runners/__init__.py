@@ -22,7 +22,13 @@ def _serial(job: Job, **options: Any) -> Runner:
     return SerialRunner(job)
 
 
-RUNNERS: dict[str, Callable[..., Runner]] = {"ray": _ray, "serial": _serial}
+def _tune(job: Job, **options: Any) -> Runner:
+    from tuner.runners.ray_tune import TuneRunner
+
+    return TuneRunner(job, **options)
+
+
+RUNNERS: dict[str, Callable[..., Runner]] = {"ray": _ray, "serial": _serial, "tune": _tune}
 
 
 def check_runner(name: str) -> str:
@@ -42,7 +48,7 @@ def make_runner(name: str, job: Job, **options: Any) -> Runner:
 
 def prepare(name: str, address: str | None = None, workers: int | None = None, threads: int = 1) -> None:
     """Begin what takes long about a runner before its job is known: Ray starts while the task is being loaded."""
-    if check_runner(name) == "ray":
+    if check_runner(name) != "serial":
         from tuner.runners import cluster
 
         cluster.start(address, workers and workers * threads)

@@ -34,8 +34,8 @@ def job_of(tmp_path_factory):
     return make
 
 
-@pytest.fixture(scope="module", params=["serial", "ray"])
+@pytest.fixture(scope="module", params=["serial", "ray", "tune"])
 def kind(request):
-    if request.param == "ray":
+    if request.param != "serial":
         request.getfixturevalue("ray_session")
     return request.param

@@ -46,7 +46,7 @@ def test_a_task_edited_since_is_refused(kind, job_of):
 
 def test_unknown_runners_and_options_are_refused(job_of):
     job = job_of("Falls")
-    with pytest.raises(InputError, match="--runner: expected one of ray, serial; got 'slurm'"):
+    with pytest.raises(InputError, match="--runner: expected one of ray, serial, tune; got 'slurm'"):
         make_runner("slurm", job)
     with pytest.raises(InputError, match="--gpus-per-trial: --runner serial has no use for it"):
         make_runner("serial", job, workers=None, gpus_per_trial=0.5)
