@@ -195,7 +195,7 @@ def test_what_is_wrong_is_said_without_a_traceback(tmp_path):
         with sqlite3.connect(tmp_path / "studies.db") as raw:
             raw.execute("UPDATE tuner_decisions SET decision = '{}'")
             raw.execute("UPDATE tuner_studies SET updated = updated + 1")
-        broken = client.get("/studies/flowers")
+        broken = client.get("/studies/flowers", headers={"connection": "close"})  # the server gives up such a connection
         assert broken.status_code == 500 and "Traceback" not in broken.text
         assert HEADERS.items() <= broken.headers.items()
         with sqlite3.connect(tmp_path / "studies.db") as raw:
