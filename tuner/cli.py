@@ -58,7 +58,7 @@ COMMON = {
     "task": _option(str, "digits, cifar10, file.py:Name, module:Name or replay:FILE; digits if not given."),
     "data": _option(str, "Folder or zip of the task's data, for tasks that take one."),
     **WHERE,
-    "runner": _option(str, "ray (default) or serial."),
+    "runner": _option(str, "ray (default), serial, or tune (Ray Tune trials)."),
     "address": _option(str, "Join the Ray cluster at this address."),
     "workers": _option(int, "Trials at a time; as many as cores (or fit the GPUs) if not given."),
     "gpus_per_trial": _option(float, "Share of a GPU for each trial; measured if not given."),
