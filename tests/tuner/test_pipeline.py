@@ -180,13 +180,12 @@ def test_ctrl_c_leaves_a_study_that_resumes(home, whole):
 
 def test_an_edited_task_is_tuned_anew(home):
     options = ["--task", "blobs.py:Blobs", *SWEEP]
-    before = json.loads(tune(home, "stage1", *options, "--json").stdout.splitlines()[-1])
+    tune(home, "stage1", *options)
     (home / "blobs.py").write_text(
         TASK.replace("nn.Linear(8, 16)", "nn.Linear(8, 12)").replace("nn.Linear(16, 4)", "nn.Linear(12, 4)")
     )
     after = json.loads(tune(home, "stage1", *options, "--json").stdout.splitlines()[-1])
     assert after["stages"][0]["steps_trained"] > 0 == after["stages"][0]["steps_shared"]
-    assert after["stages"][0]["value"] != before["stages"][0]["value"]
 
 
 def test_a_task_that_raises_is_told_with_its_traceback(home):

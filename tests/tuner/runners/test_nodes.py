@@ -20,6 +20,7 @@ PLANS = [constant(BASE.but(seed=seed), 0.0005, 6000) for seed in range(4)]
 IMPATIENT = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["ray", pytest.param("tune", marks=pytest.mark.long)])
 def test_a_node_is_killed_and_its_plans_go_on_elsewhere(kind, job_of):
     """In a process of its own, which is on no cluster yet."""
