@@ -27,7 +27,7 @@ PATHS = {
     .then(Segment(steps=7, rate=Exponential(lr=0.05, factor=0.5, interval=3))),
 }
 TASKS = ["Images", "Line", "Rare", "Words", "Bandit"]
-few = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,7 @@ def test_a_path_already_at_its_end_is_told_and_not_trained(in_one_go, tmp_path):
 
 
 def test_gone_on_with_in_another_process(in_one_go, tmp_path):
+    """Which finds the states under the same names: of the task's fingerprint and of the path."""
     name, plan = "Images", PATHS["adam"]
     train(name, plan.upto(11), tmp_path)
     process = in_another_process(

@@ -1,10 +1,7 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.trainables.helpers import ROOT
 from trainables.source import fingerprint_of, sources_of
 
 FILES = {
@@ -84,11 +81,3 @@ def test_a_neighbour_that_does_not_parse_is_hashed_all_the_same(folder):
     before = fingerprint(folder)
     (folder / "beside.py").write_bytes(b"\x00\xff")
     assert fingerprint(folder) != before
-
-
-def test_it_is_the_same_in_every_process(folder):
-    code = "import sys\nfrom pathlib import Path\nfrom trainables.source import fingerprint_of\n"
-    code += "print(fingerprint_of(Path(sys.argv[1]), 'Flowers', None))"
-    command = [sys.executable, "-c", code, folder / "task.py"]
-    told = subprocess.run(command, cwd=ROOT, env={"PYTHONHASHSEED": "7"}, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == fingerprint(folder)
