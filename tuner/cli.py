@@ -291,7 +291,7 @@ def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
     try:
         pipeline.tune(settings, store, workspace, ProgressView(console))
     finally:
-        if json:
+        if json and any(record.name == study for record in store.studies()):  # what is refused at the start leaves no study
             _emit(run_summary(store.record(study), _results(store, study)))
     write_decisions(console, store.decisions(study))
     _tell(

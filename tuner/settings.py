@@ -97,7 +97,7 @@ class Settings(Value):
     def resolve(self, workload: Workload) -> "Settings":
         """Fill in what follows from the task: lengths from its size, choices from what a recorded table holds (one seed
         a run, and constant rates: no warm-up, no stage 3)."""
-        holds = getattr(workload, "holds", {})
+        holds = self._holds(workload)
         batch_size = self.batch_size or _nearest(64, holds.get("batch_size"))
         epoch = workload.train_examples or 1_000 * batch_size
         steps = min(MOST_STEPS, max(FEWEST_STEPS, math.ceil(EPOCHS * epoch / batch_size)))
@@ -119,6 +119,12 @@ class Settings(Value):
             }
         )
 
+    def _holds(self, workload: Workload) -> dict[str, Any]:
+        """What a recorded table holds of the optimizer in question, by name of the choice; nothing for what really trains."""
+        if not hasattr(workload, "holds"):
+            return {}
+        return workload.holding(optimizer=self.optimizer or _first("sgd", workload.holds["optimizer"]))
+
     @property
     def start(self) -> Plan:
         """Where stage 1 starts from; of resolved settings."""
@@ -135,7 +141,7 @@ class Settings(Value):
 
     def stage(self, name: str, workload: Workload) -> Stage:
         """A stage as these (resolved) settings want it."""
-        metric, holds = self.target(workload), getattr(workload, "holds", {})
+        metric, holds = self.target(workload), self._holds(workload)
         if name == "stage1":
             return stage1.Stage1(metric, self.eval_examples, self.max_steps, self.lrs, self.refine, self.exhaustive)
         if name == "stage2":

@@ -109,3 +109,9 @@ def test_help_answers_at_once_and_names_every_command():
 def test_the_version_names_us(capsys):
     assert _run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("staged-tuner ")
+
+
+def test_what_is_refused_at_the_start_is_told_with_json_too(folder, capsys):
+    assert _run(["stage1", "--task", "good.py:Good", "--optimizer", "newton", "--runner", "serial", "--json"]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and "expected one of sgd" in told.err and "no study" not in told.err
