@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.exceptions import RayActorError
 from ray.tune.result import DONE, RESULT_DUPLICATE
 from ray.tune.search import Searcher
@@ -25,6 +25,8 @@ from studies.trial import Progress, State
 from tuner.runners import cluster
 from tuner.runners.bench import Bench
 from tuner.runners.job import Agenda, Errand, Job
+
+log = logging.getLogger("tuner")
 
 TRIES = 3  # deaths of a plan's workers without new progress
 
@@ -221,9 +223,9 @@ class _Experiment(threading.Thread):
 
     def failed(self, trial: Any) -> None:
         """Tune has given a trial up."""
-        error, errand = trial.get_pickled_error(), self._at_work[trial.trial_id]
+        error, errand = _error(trial), self._at_work[trial.trial_id]
         if not isinstance(error, RayActorError):
-            self._wave.said.put(error or trial.get_error() or TuneError("Ray Tune gave a trial up and does not say why"))
+            self._wave.said.put(error)
         elif trial.config[ERRAND]["measure"]:
             self._learn(errand, 1.0)
         else:
@@ -235,6 +237,13 @@ class _Experiment(threading.Thread):
 def _kind(plan: Plan) -> tuple[str, int]:
     """What the memory of a plan depends on."""
     return plan.optimizer, plan.batch_size
+
+
+def _error(trial: Any) -> BaseException:
+    """Why Tune has given a trial up. Tune's own getters look where it may not have copied the file yet."""
+    if trial.pickled_error_file:
+        return cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return TuneError(f"Ray Tune gave a trial up: {trial.error_file and Path(trial.error_file).read_text()}")
 
 
 class _Errands(Searcher):
@@ -271,6 +280,9 @@ class _Events(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._experiment.over(trial)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        log.warning("a worker died (killed, out of memory, or crashed in native code); its plan goes on from its checkpoint")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._experiment.failed(trial)
