@@ -21,6 +21,7 @@ from studies.workspace import default_storage
 from tests.benchmarks.bed import ROOT, answer, prepared
 from tests.benchmarks.table import Figure, Result, under
 from trainables.checkpoints import Checkpoints
+from trainables.machine import settle
 from trainables.training import carry_out
 
 TASKS = ROOT / "tests" / "benchmarks" / "tasks.py"
@@ -28,12 +29,13 @@ TASKS = ROOT / "tests" / "benchmarks" / "tasks.py"
 
 def measure(runs: int = 5, small: bool = False) -> Result:
     runs = 1 if small else runs
-    points = [_point(10 if small else 100) for _ in range(runs)]
+    points, point_cpu = zip(*(_point(10 if small else 100) for _ in range(runs)))
     shares = [_share(200 if small else 999) for _ in range(runs)]
     stored = under("a stored point", points, 50, " us")
+    cpu_alone = Figure("the same, CPU time alone", point_cpu, (), point_cpu, None, " us", " us")
     share = under("evaluation and checkpoints, share of the training", shares, 5, " %")
     if small:
-        return Result((stored, share))
+        return Result((stored, cpu_alone, share))
     units = [_units(200) for _ in range(runs)]
     starts = [_start() for _ in range(runs)]
     cpu, wall = zip(*units)
@@ -42,24 +44,26 @@ def measure(runs: int = 5, small: bool = False) -> Result:
             under("the driver's cost of a unit of work", cpu, 10, " ms"),
             Figure("the same, wall-clock with the worker's part", wall, (), wall, None, " ms", " ms"),
             stored,
+            cpu_alone,
             under("start of `tune run` to the first training step", starts, 6, " s"),
             share,
         )
     )
 
 
-def _point(reports: int, each: int = 100) -> float:
-    """Microseconds a point."""
+def _point(reports: int, each: int = 100) -> tuple[float, float]:
+    """Microseconds a point: on the wall, and of CPU time."""
     plans = [constant(Plan(), 1.0 + i, each) for i in range(reports)]
     values = {"train_loss": 0.5, "lr": 0.1, "val_loss": 0.6, "accuracy": 0.9, "update_ratio": 1e-3}
     with tempfile.TemporaryDirectory() as folder, Store(default_storage(Path(folder))).drive("bench", {}) as driver:
         study = driver.stage("stage1", Metric(name="accuracy", mode="max"))
         study.plan(plans)
         reported = [Progress(plan, tuple(Point(step + 1, values, step / 10) for step in range(each))) for plan in plans]
-        began = time.perf_counter()
+        clocks = time.perf_counter(), time.process_time()
         for progress in reported:
             study.record(progress)
-        return (time.perf_counter() - began) / (reports * each) * 1e6
+        spent = [now - then for now, then in zip((time.perf_counter(), time.process_time()), clocks)]
+        return tuple(seconds / (reports * each) * 1e6 for seconds in spent)
 
 
 def _units(trials: int) -> tuple[float, float]:
@@ -77,7 +81,8 @@ def _units(trials: int) -> tuple[float, float]:
             _work(study, runner, [constant(Plan(seed=1), 1.0 + i, 1) for i in range(4)])  # until the workers are there
             clocks = time.process_time(), time.perf_counter()
             _work(study, runner, [constant(Plan(), 1.0 + i, 1) for i in range(trials)])
-            return tuple((now - then) / trials * 1e3 for now, then in zip((time.process_time(), time.perf_counter()), clocks))
+            spent = [now - then for now, then in zip((time.process_time(), time.perf_counter()), clocks)]
+            return tuple(seconds / trials * 1e3 for seconds in spent)
         finally:
             runner.close()
 
@@ -101,6 +106,7 @@ def _start() -> float:
 def _share(steps: int) -> float:
     """Percent: what is not training, over what is."""
     settings, workload = prepared("digits")
+    settle("cpu", settings.threads)
     clock = Clock(workload)
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), workload.fingerprint)
