@@ -152,6 +152,7 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
         checkpoints=workspace.checkpoints,
         fingerprint=workload.fingerprint,
         eval_examples=settings.eval_examples,
+        folder=workspace.folder,
         device=settings.device,
         threads=settings.threads,
     )

@@ -76,7 +76,7 @@ def _units(trials: int) -> tuple[float, float]:
     _, workload = prepared(task, max_steps=1, eval_examples=64)
     with tempfile.TemporaryDirectory() as folder, Store(default_storage(Path(folder))).drive("bench", {}) as driver:
         study = driver.stage("stage1", workload.target)
-        runner = RayRunner(Job(task, Path(folder) / "checkpoints", workload.fingerprint, 64, device="cpu"))
+        runner = RayRunner(Job(task, Path(folder) / "checkpoints", workload.fingerprint, 64, Path(folder), device="cpu"))
         try:
             _work(study, runner, [constant(Plan(seed=1), 1.0 + i, 1) for i in range(4)])  # until the workers are there
             clocks = time.process_time(), time.perf_counter()

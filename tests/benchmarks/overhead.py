@@ -53,7 +53,8 @@ def ours(trials: int, seconds: float) -> dict[str, float]:
     cluster.start(None, WORKERS).wait()
     with tempfile.TemporaryDirectory() as folder:
         asked = time.time()
-        runner = RayRunner(Job(TASK, Path(folder) / "checkpoints", workload.fingerprint, 64, device="cpu"), workers=WORKERS)
+        job = Job(TASK, Path(folder) / "checkpoints", workload.fingerprint, 64, Path(folder), device="cpu")
+        runner = RayRunner(job, workers=WORKERS)
         ends: list[float] = []
         plans = [constant(Plan(), 1.0 + i, 1) for i in range(trials)]
         runner.run(plans, lambda progress: ends.extend(point.values["ended"] for point in progress.points))

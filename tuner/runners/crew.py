@@ -118,7 +118,7 @@ class Crew:
         self.hands = []
 
     def _hire(self) -> Hand:
-        path = self._job.checkpoints.parent.absolute() / "workers" / f"{next(self._numbers)}.log"
+        path = self._job.folder.absolute() / "workers" / f"{next(self._numbers)}.log"
         actor = Worker.options(num_cpus=self._slots.cpus, num_gpus=self._slots.gpus).remote(self._job, Path.cwd(), path)
         return Hand(actor, path, actor.arrive.remote(), self._arrived)
 

@@ -15,15 +15,17 @@ from studies.trial import Progress, State
 class Job:
     """What carrying plans out takes besides the plans; the same for every runner, so that their results are the same.
 
-    task, data: as the command line names them. checkpoints: folder of the states, shared by all machines.
+    task, data: as the command line names them. checkpoints: folder or URL of the states, shared by all machines.
     fingerprint: of the task, part of the states' names. eval_examples: training examples between two evaluations.
+    folder: of the run's other files, such as what its workers print; shared by all machines, too.
     threads: of torch, per worker; sums depend on it, so it is the same everywhere.
     """
 
     task: str
-    checkpoints: Path
+    checkpoints: str | Path
     fingerprint: str
     eval_examples: float
+    folder: Path
     data: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1

@@ -104,7 +104,7 @@ class _Experiment(threading.Thread):
     def __init__(self, job: Job, workers: int | None, gpus: float | None):
         super().__init__(name="tune", daemon=True)
         self._job, self._workers, self._gpus = job, workers, gpus
-        self._home = job.checkpoints.parent.absolute() / "ray_tune"
+        self._home = job.folder.absolute() / "ray_tune"
         self._name = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex[:6]}"
         self._bells = (self._home / self._name / f"stop-{number}" for number in itertools.count())
         self._waves: SimpleQueue[_Wave | None] = SimpleQueue()
@@ -329,7 +329,7 @@ class _Trial(tune.Trainable):
     @cached_property
     def _bench(self) -> Bench:
         name = f"process {os.getpid()} on {os.uname().nodename}"
-        log = self.job.checkpoints.parent.absolute() / "workers" / f"{os.uname().nodename}-{os.getpid()}.log"
+        log = self.job.folder.absolute() / "workers" / f"{os.uname().nodename}-{os.getpid()}.log"
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             with open(log, "w") as file:

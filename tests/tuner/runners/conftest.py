@@ -28,7 +28,7 @@ def job_of(tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         shutil.copy(Path(__file__).with_name("tasks.py"), task := folder / "tasks.py")
         spec = f"{task}:{name}"
-        job = Job(spec, folder / "checkpoints", load_task(spec).fingerprint, eval_examples=80)
+        job = Job(spec, folder / "checkpoints", load_task(spec).fingerprint, eval_examples=80, folder=folder)
         return replace(job, **changes)
 
     return make

@@ -42,7 +42,7 @@ def test_a_plan_whose_worker_dies_is_tried_again_and_goes_on(carried_out):
 
 def test_tunes_own_loggers_see_the_plans_and_their_points(carried_out):
     job, records, _ = carried_out
-    trials = {path.parent: json.loads(path.read_text()) for path in (job.checkpoints.parent / "ray_tune").rglob("params.json")}
+    trials = {path.parent: json.loads(path.read_text()) for path in (job.folder / "ray_tune").rglob("params.json")}
     assert len(trials) == 2
     (folder,) = [folder for folder, config in trials.items() if config["momentum"] == GOOD.momentum]
     shown = {key: trials[folder][key] for key in ("lr", "batch_size", "momentum", "optimizer", "step_nums", "seed")}

@@ -96,7 +96,8 @@ from tuner.runners import make_runner
 from tuner.runners.job import Job
 
 task, address = sys.argv[1], sys.argv[2] or None
-job = Job(task, Path(task).parent / "checkpoints", load_task(task).fingerprint, eval_examples=80)
+folder = Path(task).parent
+job = Job(task, folder / "checkpoints", load_task(task).fingerprint, eval_examples=80, folder=folder)
 runner = make_runner("ray", job, address=address, workers=1)
 signal.signal(signal.SIGINT, lambda *_: runner.stop())
 try:

@@ -58,5 +58,5 @@ def test_what_a_task_prints_lands_in_its_workers_log(falls, capfd):
     runner, job = falls
     run(runner, [constant(BASE.but(seed=6), 0.001, 30)])
     assert "constructed" not in "".join(capfd.readouterr())
-    logs = (job.checkpoints.parent / "workers").glob("*.log")
+    logs = (job.folder / "workers").glob("*.log")
     assert any("constructed 6 0.5" in log.read_text() for log in logs)
