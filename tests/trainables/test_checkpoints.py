@@ -2,6 +2,7 @@ import logging
 import os
 import resource
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +23,10 @@ STATE = {"weights": torch.arange(6.0).reshape(2, 3), "step": 7, "name": "x", "pa
 def checkpoint(step: int) -> Checkpoint:
     point = Point(step, {"train_loss": 0.5, "val_loss": float("nan"), "lr": 0.1}, 1.5)
     return Checkpoint(step, {**STATE, "step": step}, (point,), 1.5, (2.25, 3))
+
+
+def lying(kept: Checkpoints, plan: Plan, step: int) -> Path:
+    return Path(kept.where(plan, step))
 
 
 @pytest.fixture
@@ -51,7 +56,8 @@ def test_a_state_is_found_by_all_who_pass_and_by_no_other(kept):
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_flipped_bit_is_noticed_and_the_path_falls_back(kept, place, bit):
-    path = kept.save(PLAN, checkpoint(15))
+    kept.save(PLAN, checkpoint(15))
+    path = lying(kept, PLAN, 15)
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 1 << bit
     path.write_bytes(content)
@@ -60,7 +66,7 @@ def test_a_flipped_bit_is_noticed_and_the_path_falls_back(kept, place, bit):
 
 @pytest.mark.parametrize("length", [0, 5, 50, 700, -1])
 def test_a_cut_file_is_noticed(kept, length, caplog):
-    path = kept.path(PLAN, 15)
+    path = lying(kept, PLAN, 15)
     path.write_bytes(path.read_bytes()[:length])
     with caplog.at_level(logging.WARNING, "tuner"):
         assert kept.deepest(PLAN).step == 10
@@ -68,16 +74,16 @@ def test_a_cut_file_is_noticed(kept, length, caplog):
 
 
 def test_another_path_s_state_is_not_taken_for_one_s_own(kept):
-    shutil.copy(kept.path(PLAN, 10), kept.path(PLAN, 15))
+    shutil.copy(lying(kept, PLAN, 10), lying(kept, PLAN, 15))
     assert kept.deepest(PLAN).step == 10
     stranger = PLAN.but(seed=1)
-    shutil.copy(kept.path(PLAN, 10), kept.path(stranger, 10))
+    shutil.copy(lying(kept, PLAN, 10), lying(kept, stranger, 10))
     assert kept.deepest(stranger) is None
 
 
 def test_when_none_verifies_there_is_none(kept):
     for step in kept.steps(PLAN):
-        kept.path(PLAN, step).write_bytes(b"")
+        lying(kept, PLAN, step).write_bytes(b"")
     assert kept.deepest(PLAN) is None
 
 
@@ -92,10 +98,10 @@ def test_a_training_goes_on_from_the_state_before_the_spoilt_one(tmp_path):
 
 
 def test_foreign_files_are_nobody_s_business(kept):
-    place = kept.path(PLAN, 5).parent
+    folder = lying(kept, PLAN, 5).parent
     for name in ("notes.txt", "x-99.ckpt", "-.ckpt", "a-b.ckpt", "a-²20.ckpt"):
-        (place / name).write_text("?")
-    assert kept.deepest(PLAN).step == 15 and (place / "notes.txt").exists()
+        (folder / name).write_text("?")
+    assert kept.deepest(PLAN).step == 15 and (folder / "notes.txt").exists()
 
 
 def test_dropped_twice_is_dropped_once(kept):
@@ -113,7 +119,7 @@ def test_a_full_disk_is_told_by_name_and_costs_nothing_older(kept):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert kept.deepest(PLAN).step == 15
-    assert not [name for name in os.listdir(kept.path(PLAN, 5).parent) if name.endswith(".tmp")]
+    assert not [name for name in os.listdir(lying(kept, PLAN, 5).parent) if name.endswith(".tmp")]
 
 
 def test_no_folder_to_write_in(tmp_path):
