@@ -37,9 +37,9 @@ class Workspace:
     def folder(self) -> Path:
         return self.workdir / self.study
 
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
+    def checkpoints(self, place: str | None = None) -> str | Path:
+        """Folder or URL of the states. place: where those of all studies are to be, each study's in a folder of its own."""
+        return f"{place.removesuffix('/')}/{self.study}" if place else self.folder / "checkpoints"
 
     @property
     def log(self) -> Path:

@@ -18,6 +18,7 @@ HOMES = {
     "sqlalchemy": {"studies"},
     "torch": {"trainables"},
     "torchvision": {"trainables"},
+    "fsspec": {"trainables/checkpoints.py"},
     "matplotlib": {"reports"},
     "pandas": {"reports", "trainables/replay.py"},
     "starlette": {"reports/dashboard"},

@@ -293,10 +293,7 @@ class _Place:
         from fsspec.implementations.local import LocalFileSystem
 
         try:
-            if isinstance(url, str) and ("://" in url or "::" in url):
-                self._fs, root = url_to_fs(url)
-            else:
-                self._fs, root = LocalFileSystem(), str(Path(url).absolute())
+            self._fs, root = url_to_fs(url) if isinstance(url, str) else (LocalFileSystem(), str(url.absolute()))
         except Exception as error:
             raise InputError(f"--checkpoints {_shown(str(url))}: {_why(error)}; {EXPECTED}") from error
         self._here = isinstance(self._fs, LocalFileSystem)

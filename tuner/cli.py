@@ -48,6 +48,17 @@ def _list(kind: Callable[[str], Any], help: str, *names: str) -> Any:
     return _option(tuple, help, *names, parser=numbers(kind), metavar=f"{kind.__name__.upper()},...")
 
 
+def place(text: str) -> str:
+    """A URL; or a folder, which is the same one wherever it is read again."""
+    if not text:
+        raise typer.BadParameter("expected a folder or a URL; got ''")
+    return text if "://" in text or "::" in text else os.path.abspath(text)
+
+
+def _place(help: str) -> Any:
+    return _option(str, help, parser=place, metavar="URL")
+
+
 WHERE = {
     "study": _option(str, "Name of the study; the task's name if not given."),
     "storage": _option(str, "Database URL (SQLite, PostgreSQL, MySQL); sqlite:///WORKDIR/studies.db if not given."),
@@ -64,6 +75,7 @@ COMMON = {
     "gpus_per_trial": _option(float, "Share of a GPU for each trial; measured if not given."),
     "threads": _option(int, "CPU threads per trial; 1 if not given."),
     "device": _option(str, "auto (default), cpu or cuda."),
+    "checkpoints": _place("Folder or URL (s3://...) that takes the states; WORKDIR/STUDY/checkpoints if not given."),
     "seed": _option(int, "First seed; 0 if not given."),
     "repeats": _option(int, "Seeds with which the leaders are repeated; 3 if not given."),
     "metric": _option(str, "What decides; the task's own metric if not given."),
@@ -219,6 +231,7 @@ TRAIN = {
     "seed": _option(int, "Another seed than the one in the file."),
     "device": COMMON["device"],
     "threads": COMMON["threads"],
+    "checkpoints": _place("Folder or URL (s3://...) that takes the states; a folder in --out if not given."),
 }
 
 

@@ -24,6 +24,7 @@ from studies.plan import Plan, distinct_steps
 from studies.study import Study
 from studies.trial import Progress, State, Trial
 from studies.workspace import Workspace
+from trainables.checkpoints import Checkpoints
 from trainables.task import load_task
 from trainables.trainable import Workload
 from tuner.runners import make_runner, prepare
@@ -77,8 +78,12 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     workload = load_task(settings.task, settings.data)
     asked, settings = settings, settings.resolve(workload)
     _try_out(workload, settings)
+    checkpoints = Checkpoints(workspace.checkpoints(settings.checkpoints), workload.fingerprint)
+    if settings.checkpoints:
+        checkpoints.check()
     with store.drive(workspace.study, asked.model_dump(mode="json")) as driver, view:
         start = _start(settings, store, workspace)
+        checkpoints.sweep()  # nobody else is at work on this study now
         with _runner(settings, workload, workspace) as runner:
             _run_stages(settings, workload, start, driver, runner, workspace, view)
         driver.done()
@@ -149,7 +154,7 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
     job = Job(
         task=settings.task,
         data=settings.data,
-        checkpoints=workspace.checkpoints,
+        checkpoints=workspace.checkpoints(settings.checkpoints),
         fingerprint=workload.fingerprint,
         eval_examples=settings.eval_examples,
         folder=workspace.folder,

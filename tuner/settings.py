@@ -37,6 +37,7 @@ class Settings(Value):
     stages: Annotated[tuple[Literal["stage1", "stage2", "stage3"], ...], Field(min_length=1)] = ("stage1", "stage2", "stage3")
     workdir: str = "tune-runs"
     cwd: str = "."
+    checkpoints: str | None = None
 
     runner: str = "ray"
     address: str | None = None

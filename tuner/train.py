@@ -67,10 +67,12 @@ def train(
     seed: int | None = None,
     device: str = "auto",
     threads: int = 1,
+    checkpoints: str | None = None,
 ) -> Outcome:
     """Train an exported plan; write weights.pt, metrics.json and curve.csv into a folder. Run again, it goes on.
 
-    out: trained/ beside the file if not given; task, data, seed: in place of the file's.
+    out: trained/ beside the file if not given; task, data, seed: in place of the file's. checkpoints: folder or URL of the
+    states; a folder in out if not given.
 
     Raises: InputError, TaskError, StorageError; StageError if the training diverges.
     """
@@ -78,20 +80,23 @@ def train(
     workload = load_task(task or export.task, data or export.data)
     plan = export.plan if seed is None else export.plan.but(seed=seed)
     folder = out or config.parent / "trained"
-    checkpoints = Checkpoints(folder / "checkpoints", workload.fingerprint)
+    states = Checkpoints(checkpoints or folder / "checkpoints", workload.fingerprint)
+    if checkpoints:
+        states.check()
+    states.sweep()
     eval_examples = Settings().resolve(workload).eval_examples
     points: list[Point] = []
     with view:
         view.stage("train", f"{plan.steps} steps of {config.name}")
         view.planned([plan])
-        for progress in carry_out(workload, [plan], checkpoints, eval_examples=eval_examples, device=settle(device, threads)):
+        for progress in carry_out(workload, [plan], states, eval_examples=eval_examples, device=settle(device, threads)):
             points += progress.points
             view.record(progress)
     _check_ended(progress)
     outcome = Outcome(plan, export.metric.name, points[-1].values[export.metric.name], expected(export), folder)
     write_whole(folder / "curve.csv", _table(points))
     write_whole(folder / "metrics.json", json.dumps(outcome.summary(), indent=2) + "\n")
-    save_weights(folder / "weights.pt", checkpoints.deepest(plan))
+    save_weights(folder / "weights.pt", states.deepest(plan))
     return outcome
 
 
