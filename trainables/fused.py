@@ -1,26 +1,28 @@
 """How are many models trained as one? In lockstep on the same batches, their parameters stacked, each at its own rate.
 
 One batched model (torch.func: vmap over functional_call) replaces many small ones, as HFTA does (Wang et al. 2021,
-arXiv:2102.02344). Lanes are independent of one another: one that diverges or leaves changes nothing for the others.
-They agree with training alone up to rounding.
+arXiv:2102.02344). Lanes are independent of one another: one that diverges or leaves changes nothing for the others, and on
+a CPU not a bit of a lane depends on its company. They agree with training alone up to rounding.
 """
 
-import logging
+import math
 import time
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Any
 
 import torch
 from torch import nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
 
 from trainables.supervised import RATIO_EVERY, Supervised, call, checked_loss
 from trainables.task import Task
 
-log = logging.getLogger("tuner")
+TRIED_STEPS = 3
+"""Steps over which fused and plain training are compared, and as many over which they are timed."""
 
-TRIED_STEPS = 5
-"""Steps over which fused and plain training are compared; as many go before, to warm up."""
+CLEARLY = 1.2
+"""Fused training must be so many times faster: what is a little more or less is another number on the next machine."""
 
 AGREEMENT = 1e-4
 """Relative difference of losses up to which two trainings are the same but for rounding."""
@@ -59,7 +61,7 @@ class Fused:
             for name, buffer in lane.model.named_buffers():
                 buffer.data = self._buffers[name][place]
         self._decay = self._column([lane.plan.momentum for lane in lanes])
-        self._gradients = vmap(grad(self._loss, has_aux=True), in_dims=(0, 0, None, None), randomness="same")
+        self._losses = vmap(self._loss, in_dims=(0, 0, None, None), randomness="same")
 
     def train(self, steps: int, rates: Sequence[float]) -> list[float]:
         """Do so many updates, each lane at its rate; the mean loss of each."""
@@ -81,11 +83,14 @@ class Fused:
     def _update(self, rate: torch.Tensor) -> torch.Tensor:
         """One step of SGD with momentum on all lanes; their losses, shape (lanes,)."""
         inputs, targets = self.lanes[0].batch()
-        gradients, (losses, buffers) = self._gradients(self._stacked, self._buffers, inputs, targets)
+        leaves = {name: value.detach().requires_grad_() for name, value in self._stacked.items()}
+        losses, buffers = self._losses(leaves, self._buffers, inputs, targets)
+        # No lane's gradient depends on another's loss; a parameter that is not used has none.
+        gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
         measured = self.lanes[0].step % RATIO_EVERY == 0
         with torch.no_grad():
             before = self._parameters.clone() if measured else self._parameters
-            flat = torch.cat([gradients[name].reshape(len(self.lanes), -1) for name in self._stacked], 1)
+            flat = torch.cat([gradient.reshape(len(self.lanes), -1) for gradient in gradients], 1)
             self._momenta.mul_(self._decay).add_(flat)
             self._parameters.addcmul_(self._momenta, rate, value=-1)
             for name, value in buffers.items():
@@ -94,14 +99,13 @@ class Fused:
                 ratios = (self._parameters - before).norm(dim=1) / before.norm(dim=1).clamp_min(1e-12)
                 for lane, ratio in zip(self.lanes, ratios):
                     lane.ratio = ratio
-        return losses
+        return losses.detach()
 
-    def _loss(self, parameters: dict, buffers: dict, inputs: Any, targets: Any) -> tuple[torch.Tensor, tuple[torch.Tensor, dict]]:
-        """One lane's loss; beside it, for no gradient: the loss once more and the buffers afterwards."""
+    def _loss(self, parameters: dict, buffers: dict, inputs: Any, targets: Any) -> tuple[torch.Tensor, dict]:
+        """One lane's loss, and its buffers afterwards."""
         state = {**parameters, **buffers}
         outputs = call(lambda *args, **named: functional_call(self._skeleton, state, args, named), inputs)
-        loss = checked_loss(self.lanes[0].task.loss(outputs, targets))
-        return loss, (loss.detach(), {name: state[name] for name in buffers})
+        return checked_loss(self.lanes[0].task.loss(outputs, targets)), {name: state[name].detach() for name in buffers}
 
     def _column(self, values: Sequence[float]) -> torch.Tensor:
         return torch.tensor(values, dtype=self._parameters.dtype, device=self._parameters.device).unsqueeze(1)
@@ -134,6 +138,8 @@ def _part(lane: Supervised) -> None:
 def hindrance(lanes: Sequence[Supervised]) -> str:
     """Why these cannot be fused; "" if nothing is known to stand in the way."""
     first = lanes[0]
+    if not isinstance(first, Supervised):
+        return "only a Task's can be"
     if any((lane.task, lane.step, lane.device) != (first.task, first.step, first.device) for lane in lanes):
         return "they are not at one step of one task"
     alike = {(lane.plan.batch_size, lane.plan.seed, lane.plan.optimizer) for lane in lanes}
@@ -145,53 +151,64 @@ def hindrance(lanes: Sequence[Supervised]) -> str:
     return ""
 
 
-def fused(lanes: Sequence[Supervised]) -> Fused | None:
-    """The lanes as one, if that is possible, the same training, and faster than one after another, by a short trial after
-    which they stand where they stood; otherwise None, and the log says why."""
-    if len(lanes) < 2:
-        return None
-    why = hindrance(lanes) or _failing(lanes)
-    if why:
-        log.info("%d trainings go one after another, not fused: %s", len(lanes), why)
-        return None
-    return Fused(lanes)
+def fused_from(lanes: Sequence[Supervised], always: bool = False) -> tuple[float, str]:
+    """How many lanes it takes for fused training to pay, by a short trial of these, and what was found, in words.
 
-
-def _failing(lanes: Sequence[Supervised]) -> str:
-    """What a trial has against it; "" if nothing."""
-    try:
-        gain, difference = tried(lanes)
-    except Exception as error:  # whatever torch.func or the task's own code says to being batched
-        return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    if not difference <= AGREEMENT:  # attention draws its dropout in another order when batched
-        return f"the loss would differ by {difference:.0e} of it"
-    return f"it would take {1 / gain:.1f} times as long" if gain <= 1 else ""
-
-
-def tried(lanes: Sequence[Supervised]) -> tuple[float, float]:
-    """How many times faster fused training is, and by how much of it the first lane's loss differs from that alone.
-
-    Leaves the lanes as they were, each on its own.
-
-    Raises: whatever torch.func or the task's own code says to being batched.
+    Infinity if not even all of them are enough, or if it is not the same training; 1 if that is all that is asked. The
+    lanes have been trained afterwards, and are of no more use.
     """
-    states = [lane.state() for lane in lanes]
     try:
-        one = Fused(lanes)
-        together, losses = _second(lambda: one.train(TRIED_STEPS, [0.0] * len(lanes)))
-        one.part()
-        lanes[0].restore(states[0])
-        apart, loss = _second(lambda: lanes[0].train(TRIED_STEPS, 0.0))
-    finally:
-        for lane, state in zip(lanes, states):
-            _part(lane)
-            lane.restore(state)
-    return len(lanes) * apart / together, abs(losses[0] - loss) / max(abs(loss), 1e-12)
+        why = hindrance(lanes) or _difference(lanes)
+        if why or always:
+            return (math.inf, why) if why else (1, "fused")
+        return _gain(lanes)
+    except Exception as error:  # whatever torch.func or the task's own code says to being batched
+        return math.inf, f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def _second(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds it takes the second time, and what it gives then."""
-    work()
-    began = time.perf_counter()
-    found = work()
-    return time.perf_counter() - began, found
+def _difference(lanes: Sequence[Supervised]) -> str:
+    """What is not the same in company as alone; "" if nothing. (Attention draws its dropout in another order when batched.)
+
+    On a CPU a lane's numbers must not depend on its company at all, so that a cohort may be another when a run is resumed.
+    """
+    one = min(lanes, key=lambda lane: lane.plan.lr)  # it will not diverge
+    begun, rates = one.state(), [lane.plan.at(lane.step) for lane in lanes]
+    loss = one.train(TRIED_STEPS, one.plan.at(0))
+    one.restore(begun)
+    single = Fused([one])
+    single_loss = single.train(TRIED_STEPS, [one.plan.at(0)])[0]
+    single.part()
+    by_itself = _flat(one.model.parameters()).clone()
+    one.restore(begun)
+    company = Fused(lanes)
+    company.train(TRIED_STEPS, rates)
+    company.part()
+    if not abs(single_loss - loss) <= AGREEMENT * abs(loss):
+        return f"the loss would differ by {abs(single_loss - loss) / abs(loss):.0e} of it"
+    moved = float((_flat(one.model.parameters()) - by_itself).norm() / by_itself.norm())
+    return "" if moved <= (0 if one.device == "cpu" else AGREEMENT) else "a training would depend on its company"
+
+
+def _gain(lanes: Sequence[Supervised]) -> tuple[float, str]:
+    """From how many lanes on fused training is clearly faster; what a step takes grows evenly with their number."""
+    rates = [0.0 for _ in lanes]
+    alone = _seconds(lambda: lanes[0].train(1, 0.0))
+    single = Fused(lanes[:1])
+    one = _seconds(lambda: single.train(1, rates[:1]))
+    single.part()
+    company = Fused(lanes)
+    together = _seconds(lambda: company.train(1, rates))
+    each = (together - one) / max(1, len(lanes) - 1)
+    words = f"{len(lanes)} fused train {len(lanes) * alone / together:.1f} times as fast as one after another"
+    pays = [n for n in range(2, len(lanes) + 1) if n * alone >= CLEARLY * (one + (n - 1) * each)]
+    return (pays[0] if pays else math.inf), words
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    """The median of some repetitions."""
+    took = []
+    for _ in range(TRIED_STEPS):
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+    return median(took)

@@ -3,7 +3,7 @@
 import math
 import time
 import traceback
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,6 +12,7 @@ from studies.errors import StorageError, TaskError
 from studies.plan import Plan
 from studies.trial import Point, Progress, State
 from trainables.checkpoints import Checkpoint, Checkpoints
+from trainables.fused import Fused
 from trainables.trainable import Trainable, Workload
 
 FORK_EVERY = 4
@@ -26,8 +27,6 @@ REPORT_SECONDS = 0.2
 LOOK_SECONDS = 0.2
 """Training goes on for about this long between two looks up, to see whether to stop."""
 
-Ending = tuple[State | None, str]
-
 
 def carry_out(
     workload: Workload,
@@ -37,28 +36,44 @@ def carry_out(
     eval_examples: float,
     device: str,
     keep: Collection[int] = (),
+    fused: bool = False,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
-    """Train the plans, one after another, and report on each until it has ended.
+    """Train the plans and report on each until it has ended: one after another, or fused, in lockstep.
 
-    eval_examples: training examples between two evaluations. keep: steps at which a state must be left. stop: asked
-    several times a second; when it says so, the training saves at its step and returns without having ended.
+    eval_examples: training examples between two evaluations. keep: steps at which a state must be left. fused: see
+    trainables.fused, whose arithmetic rounds in its own way, but for each plan the same whoever else is in the cohort.
+    stop: asked several times a second; when it says so, the training saves at its step and returns without having ended.
 
     Raises: StorageError if a state cannot be kept. What the task raises ends its plan as FAILED.
     """
-    for plan in cohort:
-        at = checkpoints.deepest(plan) or Checkpoint(0, {})
-        yield from Run(workload, plan, checkpoints, plan.every(eval_examples), frozenset(keep), device, at).go(stop)
+    for together in [cohort] if fused else [[plan] for plan in cohort]:
+        runs = [Run(workload, plan, checkpoints, plan.every(eval_examples), frozenset(keep), device) for plan in together]
+        yield from _lockstep(runs, Fused if fused else Alone, stop)
         if stop():
             return
 
 
-@dataclass
+class Alone:
+    """A training by itself, as a company of one."""
+
+    def __init__(self, lanes: Sequence[Trainable]):
+        self.lanes = lanes
+
+    def train(self, steps: int, rates: Sequence[float]) -> list[float]:
+        return [float(lane.train(steps, rate)) for lane, rate in zip(self.lanes, rates)]
+
+    def part(self) -> None:
+        """It is."""
+
+
+@dataclass(eq=False)
 class Run:
     """One plan under way.
 
-    every: steps between evaluations. at: where it stands. fresh: points not yet reported. passing: the state that the next
-    one makes superfluous. saving: seconds the last one took; unsaved: seconds of training since then. pace: seconds a step.
+    every: steps between evaluations. at: where it stands. begun: where it stood at first. ended: how, once it has, and error:
+    why. fresh: points not yet reported. passing: the state that the next one makes superfluous. saving: seconds the last one
+    took; unsaved: seconds of training since then.
     """
 
     workload: Workload
@@ -67,79 +82,101 @@ class Run:
     every: int
     keep: frozenset[int]
     device: str
-    at: Checkpoint
+    at: Checkpoint = Checkpoint(0, {})
+    begun: int = 0
+    trainable: Trainable | None = None
+    ended: State | None = None
+    error: str = ""
     fresh: list[Point] = field(default_factory=list)
+    reported: float = 0.0
     passing: tuple[int, ...] = ()
     saving: float = 0.0
     unsaved: float = 0.0
-    pace: float = LOOK_SECONDS
 
-    def go(self, stop: Callable[[], bool]) -> Iterator[Progress]:
-        begun = self.at.step
-        yield Progress(self.plan, self.at.points, begun)
+    def begin(self) -> Progress:
+        """Stand where the deepest state on the path is."""
+        self.at = self.checkpoints.deepest(self.plan) or self.at
+        self.begun, self.reported = self.at.step, time.monotonic()
+        self.attempt(self._build if self.at.step < self.plan.steps else self._end)
+        return Progress(self.plan, self.at.points, self.begun)
+
+    def _build(self) -> None:
+        self.trainable = self.workload.trainable(self.plan, self.device)
+        if self.begun:
+            self.trainable.restore(self.at.state)
+
+    def _end(self) -> None:
+        self.ended = State.COMPLETE
+
+    def anew(self) -> "Run":
+        """The same, to begin once more from its states."""
+        return Run(self.workload, self.plan, self.checkpoints, self.every, self.keep, self.device)
+
+    def fail(self) -> None:
+        """What the task has just raised ends this plan."""
+        self.ended, self.error = State.FAILED, traceback.format_exc()
+
+    def attempt(self, work: Callable[[], None]) -> None:
         try:
-            ended, error = yield from self._work(begun, stop)
+            work()
         except StorageError:
             raise
         except (Exception, SystemExit):
-            ended, error = State.FAILED, traceback.format_exc()
-        yield Progress(self.plan, tuple(self.fresh), begun, ended, error)
+            self.fail()
 
-    def _work(self, begun: int, stop: Callable[[], bool]) -> Generator[Progress, None, Ending]:
-        """Train, evaluate and save from where it stands; reports on the way, and how it ended."""
-        if begun == self.plan.steps:
-            return State.COMPLETE, ""
-        trainable = self.workload.trainable(self.plan, self.device)
-        if begun:
-            trainable.restore(self.at.state)
-        reported = time.monotonic()
-        while self.at.step < self.plan.steps:
-            if not self._train(trainable, self._goal(), stop):
-                if self.at.step > begun:
-                    self._save(trainable)
-                return None, ""
-            if self._at_point():
-                self._measure(trainable)
-                loss = self.fresh[-1].values["train_loss"]
-                if not math.isfinite(loss):
-                    return State.DIVERGED, f"train loss is {loss} at step {self.at.step}"
-            self._save_if_due(trainable)
-            if self.fresh and time.monotonic() - reported > REPORT_SECONDS:
-                yield Progress(self.plan, tuple(self.fresh), begun)
-                self.fresh, reported = [], time.monotonic()
-        return State.COMPLETE, ""
-
-    def _goal(self) -> int:
+    def goal(self) -> int:
         """The next step at which there is something to do besides training."""
         wanted = [step for step in self.keep if step > self.at.step]
         return min((self.at.step // self.every + 1) * self.every, self.plan.steps, *wanted)
 
-    def _at_point(self) -> bool:
-        return self.at.step % self.every == 0 or self.at.step == self.plan.steps
+    def advance(self, steps: int, loss: float, seconds: float) -> None:
+        """It has been trained: so many steps at this mean loss."""
+        total, count = self.at.partial
+        partial = (total + loss * steps, count + steps)
+        self.at = replace(self.at, step=self.at.step + steps, seconds=self.at.seconds + seconds, partial=partial)
+        self.unsaved += seconds
 
-    def _train(self, trainable: Trainable, goal: int, stop: Callable[[], bool]) -> bool:
-        """Train up to the goal; False if told to stop before."""
-        while self.at.step < goal:
-            if stop():
-                return False
-            until = self.at.step + max(1, int(LOOK_SECONDS / self.pace))
-            for steps, lr in self.plan.stretches(self.at.step, min(until, goal)):
-                began = time.perf_counter()
-                loss = float(trainable.train(steps, lr))
-                took = time.perf_counter() - began
-                self.unsaved, self.pace = self.unsaved + took, max(took / steps, 1e-7)
-                total, count = self.at.partial
-                partial = (total + loss * steps, count + steps)
-                self.at = replace(self.at, step=self.at.step + steps, seconds=self.at.seconds + took, partial=partial)
-        return True
+    def look(self) -> None:
+        """Evaluate, end and save, if this is where to."""
+        step, end = self.at.step, self.at.step == self.plan.steps
+        if step % self.every == 0 or end:
+            self._measure()
+            loss = self.fresh[-1].values["train_loss"]
+            if not math.isfinite(loss):
+                self.ended, self.error = State.DIVERGED, f"train loss is {loss} at step {step}"
+                return
+        kept = end or step in self.keep or step % (self.every * FORK_EVERY) == 0
+        if kept or self.unsaved > self.saving / SAVING_SHARE:
+            self.save(kept)
+        if end:
+            self._end()
 
-    def _measure(self, trainable: Trainable) -> None:
+    def tell(self) -> Iterator[Progress]:
+        """What there is to report, if it is time to."""
+        if self.ended or (self.fresh and time.monotonic() - self.reported > REPORT_SECONDS):
+            yield Progress(self.plan, tuple(self.fresh), self.begun, self.ended, self.error)
+            self.fresh, self.reported = [], time.monotonic()
+
+    def leave(self) -> Progress:
+        """Save on the way, and report what is left to."""
+        if self.at.step > self.begun:
+            self.attempt(self.save)
+        return Progress(self.plan, tuple(self.fresh), self.begun, self.ended, self.error)
+
+    def save(self, kept: bool = False) -> None:
+        began = time.perf_counter()
+        self.checkpoints.save(self.plan, replace(self.at, state=self.trainable.state()))
+        self.checkpoints.drop(self.plan, set(self.passing) - {self.at.step})  # told to stop where it has just saved
+        self.passing = () if kept else (self.at.step,)
+        self.saving, self.unsaved = time.perf_counter() - began, 0.0
+
+    def _measure(self) -> None:
         """Add the point where the training stands."""
         began = time.perf_counter()
         total, count = self.at.partial
         # Losses have no more digits than single precision; the rest would tell where the path was cut into pieces.
         loss = torch.tensor(total / count, dtype=torch.float32).item()
-        measured = self._evaluated(trainable, must=math.isfinite(loss))
+        measured = self._evaluated(must=math.isfinite(loss))
         seconds = self.at.seconds + time.perf_counter() - began
         own = {"train_loss": loss, "lr": self.plan.at(self.at.step - 1)}
         point = Point(self.at.step, own | measured | own, seconds)
@@ -148,13 +185,13 @@ class Run:
         partial = (0.0, 0) if self.at.step % self.every == 0 else self.at.partial
         self.at = replace(self.at, points=(*self.at.points, point), seconds=seconds, partial=partial)
 
-    def _evaluated(self, trainable: Trainable, must: bool) -> dict[str, float]:
+    def _evaluated(self, must: bool) -> dict[str, float]:
         """What the trainable measures now; nothing if it raises and need not: metrics of a diverged model often do.
 
         Raises: TaskError if the metric is not there.
         """
         try:
-            measured = {name: float(value) for name, value in trainable.evaluate().items()}
+            measured = {name: float(value) for name, value in self.trainable.evaluate().items()}
         except Exception:
             if must:
                 raise
@@ -165,16 +202,47 @@ class Run:
             raise TaskError(f"evaluate: expected the metric {name!r} among the results; there are: {there}")
         return measured
 
-    def _save_if_due(self, trainable: Trainable) -> None:
-        """At the end, where others may fork, and otherwise as often as it costs little."""
-        step = self.at.step
-        kept = step == self.plan.steps or step in self.keep or step % (self.every * FORK_EVERY) == 0
-        if kept or self.unsaved > self.saving / SAVING_SHARE:
-            self._save(trainable, kept)
 
-    def _save(self, trainable: Trainable, kept: bool = False) -> None:
+def _lockstep(runs: Sequence[Run], company: type[Alone] | type[Fused], stop: Callable[[], bool]) -> Iterator[Progress]:
+    """Train all to their ends. Those furthest behind go on until they meet the next ones, and from there on together."""
+    for run in runs:
+        yield run.begin()
+        yield from run.tell()
+    pack, together, pace, apart = [], Alone([]), LOOK_SECONDS, []
+    while live := [run for run in runs if not run.ended and run not in apart]:
+        if stop():
+            yield from [run.leave() for run in live]
+            return
+        step = min(run.at.step for run in live)
+        behind = [run for run in live if run.at.step == step]
+        until = min([step + max(1, int(LOOK_SECONDS / pace)), *(run.goal() if run in behind else run.at.step for run in live)])
+        try:
+            if behind != pack:
+                together.part()
+                pack, together = behind, company([run.trainable for run in behind])
+            pace = _advance(pack, together, until)
+        except (Exception, SystemExit) as error:
+            if len(behind) > 1 and not isinstance(error, torch.OutOfMemoryError):
+                apart += behind
+                continue
+            for run in behind:
+                run.fail()
+        for run in behind:
+            if not run.ended:
+                run.attempt(run.look)
+            yield from run.tell()
+    for run in apart:  # one of them raised: it shows which when each goes by itself
+        yield from _lockstep([run.anew()], company, stop)
+
+
+def _advance(pack: Sequence[Run], together: Alone | Fused, until: int) -> float:
+    """Train these, which stand at one step, up to another. Seconds per step."""
+    while (step := pack[0].at.step) < until:
+        stretches = [next(run.plan.stretches(step, until)) for run in pack]
+        steps = min(length for length, _ in stretches)
         began = time.perf_counter()
-        self.checkpoints.save(self.plan, replace(self.at, state=trainable.state()))
-        self.checkpoints.drop(self.plan, set(self.passing) - {self.at.step})  # told to stop where it has just saved
-        self.passing = () if kept else (self.at.step,)
-        self.saving, self.unsaved = time.perf_counter() - began, 0.0
+        losses = together.train(steps, [lr for _, lr in stretches])
+        took = time.perf_counter() - began
+        for run, loss in zip(pack, losses):
+            run.advance(steps, loss, took / len(pack))
+    return max(took / steps, 1e-7)

@@ -72,6 +72,7 @@ COMMON = {
     "runner": _option(str, "ray (default), serial, or tune (Ray Tune trials)."),
     "address": _option(str, "Join the Ray cluster at this address."),
     "workers": _option(int, "Trials at a time; as many as cores (or fit the GPUs) if not given."),
+    "fuse": _option(bool, "Train plans that see the same batches as one model; measured if not given.", "--fuse/--no-fuse"),
     "gpus_per_trial": _option(float, "Share of a GPU for each trial; measured if not given."),
     "threads": _option(int, "CPU threads per trial; 1 if not given."),
     "device": _option(str, "auto (default), cpu or cuda."),

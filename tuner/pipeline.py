@@ -160,6 +160,7 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
         folder=workspace.folder,
         device=settings.device,
         threads=settings.threads,
+        fuse=settings.fuse,
     )
     options = {"address": settings.address, "workers": settings.workers, "gpus_per_trial": settings.gpus_per_trial}
     runner = make_runner(settings.runner, job, **options)

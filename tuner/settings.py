@@ -44,6 +44,7 @@ class Settings(Value):
     workers: Count | None = None
     gpus_per_trial: Positive | None = None
     threads: Count = 1
+    fuse: bool | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     seed: Natural = 0

@@ -220,3 +220,24 @@ class Attentive(Plain):
     def model(self):
         layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.3, batch_first=True)
         return nn.Sequential(nn.Linear(3, 12), nn.Unflatten(1, (3, 4)), layer, nn.Flatten(), nn.Linear(12, 2))
+
+
+class Idle(Plain):
+    """A parameter of the model is never used."""
+
+    def model(self):
+        model = super().model()
+        model.idle = nn.Parameter(torch.ones(2))
+        return model
+
+
+class Hiccups(Plain):
+    """Raises at its 25th step, the first time."""
+
+    calls = 0
+
+    def loss(self, outputs, targets):
+        self.calls += outputs.requires_grad
+        if self.calls == 25:
+            raise ArithmeticError("out of luck")
+        return super().loss(outputs, targets)

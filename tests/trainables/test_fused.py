@@ -1,6 +1,5 @@
 """Many trainings as one: each lane is what it would be alone, up to rounding."""
 
-import logging
 import math
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 
 from studies.plan import Plan, constant
 from tests.trainables.helpers import same, workload
-from trainables.fused import Fused, fused, hindrance, tried
+from trainables.fused import Fused, fused_from, hindrance
 from trainables.supervised import Supervised
 
 RATES = (0.1, 0.01, 0.003)
@@ -118,15 +117,14 @@ def test_evaluating_and_saving_a_lane_disturb_nothing():
         assert same(lane.state(), twin.state())
 
 
-def test_a_trial_leaves_everything_as_it_was():
-    measured, left = lanes("Images"), lanes("Images")
-    for lane in (*measured, *left):
-        lane.train(3, lane.plan.lr)
-    assert min(tried(measured)) >= 0
-    for lane, twin in zip(measured, left):
-        assert same(lane.state(), twin.state())
-        lane.train(5, lane.plan.lr), twin.train(5, twin.plan.lr)
-        assert same(lane.state(), twin.state())
+@pytest.mark.parametrize("name", ["Images", "Line", "Words", "Plain"])
+def test_not_a_bit_of_a_lane_depends_on_its_company(name):
+    companies = [lanes(name), lanes(name)[:2], lanes(name)[:1]]
+    for company in companies:
+        Fused(company).train(20, rates(company))
+    for company in companies[1:]:
+        for lane, twin in zip(company, companies[0]):
+            assert same(lane.state(), twin.state())
 
 
 @pytest.mark.parametrize(
@@ -140,34 +138,32 @@ def test_a_trial_leaves_everything_as_it_was():
         (lambda: lanes("Frozen"), "only models all of whose parameters are trained, in single precision, can be"),
     ],
 )
-def test_what_cannot_be_fused_says_why(trainings, told, caplog):
+def test_what_cannot_be_fused_says_why(trainings, told):
     found = trainings()
-    with caplog.at_level(logging.INFO, "tuner"):
-        assert hindrance(found) == told and fused(found) is None
-    assert told in caplog.text
+    assert hindrance(found) == told
+    assert fused_from(found) == fused_from(found, always=True) == (math.inf, told)
 
 
-def test_a_task_that_cannot_be_batched_goes_one_after_another(caplog):
-    found, left = lanes("Branches"), lanes("Branches")
-    with caplog.at_level(logging.INFO, "tuner"):
-        assert fused(found) is None
-    assert "3 trainings go one after another, not fused: " in caplog.text
-    for lane, twin in zip(found, left):
-        assert same(lane.state(), twin.state())
+def test_a_task_that_cannot_be_batched_is_not_fused():
+    fewest, words = fused_from(lanes("Branches"))
+    assert fewest == math.inf and words.startswith("RuntimeError: ")
 
 
-def test_a_task_that_would_draw_other_random_numbers_goes_one_after_another(caplog):
-    with caplog.at_level(logging.INFO, "tuner"):
-        assert fused(lanes("Attentive")) is None
-    assert "not fused: the loss would differ by" in caplog.text
+def test_a_task_that_would_draw_other_random_numbers_is_not_fused():
+    fewest, words = fused_from(lanes("Attentive"), always=True)
+    assert fewest == math.inf and words.startswith("the loss would differ by ")
 
 
-def test_one_alone_is_not_fused():
-    assert fused(lanes("Plain")[:1]) is None
-
-
-def test_many_small_models_are_fused():
+def test_many_small_models_are_sooner_fused_and_one_is_not():
     count = 32
-    found = lanes("Plain", rates=[0.01] * count, momenta=[0.9] * count)
-    assert tried(found)[0] > 2
-    assert isinstance(fused(found), Fused)
+    fewest, words = fused_from(lanes("Plain", rates=[0.01] * count, momenta=[0.9] * count))
+    assert 2 <= fewest <= count and words.startswith("32 fused train ")
+    assert fused_from(lanes("Plain")[:1])[0] == math.inf
+
+
+def test_a_parameter_that_is_not_used_stays():
+    alone, together = lanes("Idle"), lanes("Idle")
+    Fused(together).train(10, rates(together))
+    for lane, other in zip(together, alone):
+        other.train(10, other.plan.lr)
+        assert same(lane.model.idle, other.model.idle) and apart(lane, other) < 1e-5

@@ -7,8 +7,8 @@ import torch
 from studies.errors import StorageError
 from studies.plan import Plan, Segment, constant
 from studies.schedule import Linear
-from studies.trial import State
-from tests.trainables.helpers import completed, points, train, values, workload
+from studies.trial import Progress, State
+from tests.trainables.helpers import EXAMPLES, completed, points, train, values, workload
 from trainables import training
 from trainables.checkpoints import Checkpoints
 
@@ -155,3 +155,83 @@ def test_states_of_one_task_are_not_another_s(tmp_path):
 def test_it_learns(name, lr, steps, metric, least, tmp_path):
     reports = train(name, constant(BASE, lr, steps), tmp_path, eval_examples=800)
     assert completed(reports) and points(reports)[-1].values[metric] >= least
+
+
+RATES = (0.3, 0.1, 0.03, 0.01)
+
+
+def together(name: str, plans, folder, **options) -> list[Progress]:
+    task = workload(name)
+    options = {"eval_examples": EXAMPLES, "device": "cpu", "fused": True, **options}
+    return list(training.carry_out(task, plans, Checkpoints(folder, task.fingerprint), **options))
+
+
+def curves(reports) -> dict:
+    """By plan: what was measured, by step, without how long it took."""
+    return {
+        plan: values(point for one in reports if one.plan == plan for point in one.points) for plan in {r.plan for r in reports}
+    }
+
+
+@pytest.mark.parametrize("name", ["Images", "Words", "Plain"])
+class TestFused:
+    PLANS = tuple(constant(BASE, lr, 60) for lr in RATES)
+
+    def test_a_plan_is_the_same_in_any_company(self, name, tmp_path):
+        everyone = curves(together(name, self.PLANS, tmp_path / "all"))
+        assert {plan.lr for plan in everyone} == set(RATES)
+        for number, cohort in enumerate([self.PLANS[:1], self.PLANS[1:3], self.PLANS[::3]]):
+            for plan, curve in curves(together(name, cohort, tmp_path / str(number))).items():
+                assert repr(curve) == repr(everyone[plan])
+
+    def test_it_is_what_it_would_be_alone_up_to_rounding(self, name, tmp_path):
+        fused, alone = (curves(together(name, self.PLANS, tmp_path / str(f), fused=f)) for f in (True, False))
+        for plan in self.PLANS:
+            assert list(fused[plan]) == list(alone[plan])
+            for step, point in fused[plan].items():
+                assert point["train_loss"] == pytest.approx(alone[plan][step]["train_loss"], rel=1e-3)
+
+    def test_stopped_anywhere_it_goes_on_to_the_same_bits_in_whatever_cohort(self, name, tmp_path):
+        whole = curves(together(name, self.PLANS, tmp_path / "whole"))
+        looks = iter(range(10**6))
+        cut = together(name, self.PLANS, tmp_path / "cut", stop=lambda: next(looks) >= 9)
+        assert not any(progress.ended for progress in cut)
+        first = together(name, self.PLANS[2:], tmp_path / "cut")
+        rest = together(name, self.PLANS, tmp_path / "cut")
+        assert max(progress.begun for progress in first) > 0
+        assert {plan: repr(curve) for plan, curve in curves(rest).items()} == {p: repr(c) for p, c in whole.items()}
+
+    def test_those_behind_catch_up_and_go_on_together(self, name, tmp_path):
+        whole = curves(together(name, self.PLANS, tmp_path / "whole"))
+        for plan, steps in zip(self.PLANS, (0, 13, 25, 60)):
+            together(name, [plan.upto(steps)], tmp_path / "parts")
+        reports = together(name, self.PLANS, tmp_path / "parts")
+        assert {p.plan.lr: p.begun for p in reports} == dict(zip(RATES, (0, 13, 25, 60)))
+        for plan, curve in curves(reports).items():
+            assert repr({step: curve[step] for step in whole[plan]}) == repr(whole[plan])
+
+    def test_one_that_diverges_leaves_the_others_alone(self, name, tmp_path):
+        whole = curves(together(name, self.PLANS, tmp_path / "whole"))
+        wild = constant(BASE, 1e38, 60)
+        reports = together(name, [*self.PLANS[:2], wild], tmp_path / "wild")
+        assert {p.plan: p.ended for p in reports if p.ended} == {
+            self.PLANS[0]: State.COMPLETE,
+            self.PLANS[1]: State.COMPLETE,
+            wild: State.DIVERGED,
+        }
+        assert all(repr(curve) == repr(whole[plan]) for plan, curve in curves(reports).items() if plan != wild)
+
+
+def test_what_raises_in_company_goes_on_alone_where_it_can(tmp_path):
+    plans = [constant(BASE, lr, 40) for lr in RATES]
+    whole = curves(together("Plain", plans, tmp_path))
+    reports = together("Hiccups", plans, tmp_path)
+    assert {progress.plan: progress.ended for progress in reports if progress.ended} == dict.fromkeys(plans, State.COMPLETE)
+    assert {plan: repr(curve) for plan, curve in curves(reports).items()} == {p: repr(c) for p, c in whole.items()}
+
+
+def test_what_raises_alone_as_well_has_failed_with_a_traceback_of_its_own(tmp_path):
+    plans = [constant(BASE, lr, 40) for lr in RATES]
+    reports = together("Branches", plans, tmp_path)
+    assert {progress.plan: progress.ended for progress in reports if progress.ended} == dict.fromkeys(plans, State.FAILED)
+    assert all("RuntimeError: " in progress.error for progress in reports if progress.ended)

@@ -1,11 +1,12 @@
-"""How does one process carry out an errand? The same way under every runner, so that the numbers are the same."""
+"""How does one process carry errands out? The same way under every runner, so that the numbers are the same."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from studies.errors import TaskError
 from studies.plan import Plan
 from studies.trial import Progress
 from tuner.runners.job import Errand, Job
+from tuner.runners.probe import Probe
 
 
 class Bench:
@@ -26,24 +27,41 @@ class Bench:
             raise TaskError(f"--task {job.task}: edited while this run was under way; run again to tune it as it is now")
         self._checkpoints = Checkpoints(job.checkpoints, job.fingerprint)
 
-    def carry_out(self, errand: Errand, stop: Callable[[], bool]) -> Iterator[Progress]:
+    def carry_out(self, cohort: Sequence[Errand], fused: bool, stop: Callable[[], bool]) -> Iterator[Progress]:
         """Its reports, as they come. Raises: StorageError."""
         from trainables.machine import release
         from trainables.training import carry_out
 
         yield from carry_out(
             self._workload,
-            [errand.plan],
+            [errand.plan for errand in cohort],
             self._checkpoints,
             eval_examples=self._job.eval_examples,
             device=self._device,
-            keep=errand.keep,
+            keep=frozenset().union(*(errand.keep for errand in cohort)),
+            fused=fused,
             stop=stop,
         )
         release()
 
-    def gpu_share(self, plan: Plan) -> float:
-        """The fraction of a GPU's memory that the plan takes, in (0, 1]."""
-        from trainables.machine import gpu_share
+    def probe(self, plans: Sequence[Plan]) -> Probe:
+        """What the first of the plans takes, and whether fusing them pays, if they may be fused."""
+        from trainables.fused import fused_from
+        from trainables.machine import gpu_share, release
+        from trainables.task import Supervision
 
-        return gpu_share(self._workload, plan)
+        share = 0.0
+        try:
+            if self._device != "cpu":
+                share = 1.0
+                share = gpu_share(self._workload, plans[0])
+                plans = plans[: int(1 / share)]
+            if self._job.fuse is False or not isinstance(self._workload, Supervision):
+                return Probe(gpu_share=share)
+            lanes = [self._workload.trainable(plan, self._device) for plan in plans]
+            fewest, words = fused_from(lanes, always=self._job.fuse is True)
+            del lanes
+            release()
+            return Probe(fewest, words, share)
+        except Exception as error:  # the task's own: it will fail its plans when they are carried out
+            return Probe(words=f"{type(error).__name__}: {error}", gpu_share=share)

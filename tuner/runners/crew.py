@@ -4,7 +4,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class Hand:
     """A worker as its driver knows it.
 
     waits: the answer that is expected of it, or the stream of them; None while it is idle. hear: what to do with one.
-    errand: what it carries out. gpu: its name, "" if none; share: the part of that GPU's memory its errand may take.
+    cohort: what it carries out. gpu: its name, "" if none; share: the part of that GPU's memory each of its errands may
+    take; load: the part they take together.
     """
 
     actor: Any
@@ -52,14 +53,15 @@ class Hand:
     hear: Callable[["Hand", Any], None]
     name: str = "a process"
     gpu: str = ""
-    errand: Errand | None = None
+    cohort: tuple[Errand, ...] = ()
     share: float = 0.0
+    load: float = 0.0
 
-    def ask(self, answer: Any, hear: Callable[["Hand", Any], None], errand: Errand, share: float) -> None:
-        self.waits, self.hear, self.errand, self.share = answer, hear, errand, share
+    def ask(self, answer: Any, hear: Callable[["Hand", Any], None], cohort: Sequence[Errand], share: float) -> None:
+        self.waits, self.hear, self.cohort, self.share, self.load = answer, hear, tuple(cohort), share, share * len(cohort)
 
     def rest(self) -> None:
-        self.waits, self.errand, self.share = None, None, 0.0
+        self.waits, self.cohort, self.share, self.load = None, (), 0.0, 0.0
 
 
 class Crew:
@@ -77,7 +79,7 @@ class Crew:
 
     def load(self, gpu: str) -> float:
         """The part of the GPU's memory that is spoken for."""
-        return sum(hand.share for hand in self.hands if hand.gpu == gpu)
+        return sum(hand.load for hand in self.hands if hand.gpu == gpu)
 
     def listen(self, seconds: float) -> None:
         """Let everyone who has something to say be heard; wait so long for the first.

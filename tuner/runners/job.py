@@ -18,7 +18,8 @@ class Job:
     task, data: as the command line names them. checkpoints: folder or URL of the states, shared by all machines.
     fingerprint: of the task, part of the states' names. eval_examples: training examples between two evaluations.
     folder: of the run's other files, such as what its workers print; shared by all machines, too.
-    threads: of torch, per worker; sums depend on it, so it is the same everywhere.
+    threads: of torch, per worker; sums depend on it, so it is the same everywhere. fuse: plans that can be, in lockstep;
+    None: where a probe says that it is faster.
     """
 
     task: str
@@ -29,6 +30,7 @@ class Job:
     data: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1
+    fuse: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,38 @@ class Agenda:
     Only speed depends on it: whoever starts an errand too early trains its beginning once more.
     """
 
-    def __init__(self, plans: Collection[Plan]):
+    def __init__(self, plans: Collection[Plan], company: Collection[Plan] = ()):
         self._waiting = {errand.plan: errand for errand in errands(plans)}
+        self._company: dict[tuple, list[Plan]] = defaultdict(list)
+        for plan in sorted({*plans, *company}, key=lambda plan: plan.id):
+            self._company[_kin(plan)].append(plan)
         self._reached: dict[Plan, float] = defaultdict(float)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def take(self) -> Errand | None:
-        """The next errand whose beginning is there; None if there is none for now."""
+    def company(self, plan: Plan) -> list[Plan]:
+        """The plans of this run, those carried out before included, that see the same batches as this one, itself among them."""
+        return self._company[_kin(plan)]
+
+    def ready(self) -> list[list[Errand]]:
+        """The errands whose beginnings are there, in order, those that see the same batches together."""
+        together: dict[tuple, list[Errand]] = defaultdict(list)
         for errand in self._waiting.values():
             if errand.after is None or self.reached(errand.after[0]) >= errand.after[1]:
-                return self._waiting.pop(errand.plan)
+                together[_kin(errand.plan)].append(errand)
+        return list(together.values())
+
+    def begin(self, cohort: Iterable[Errand]) -> None:
+        """These are being carried out."""
+        for errand in cohort:
+            del self._waiting[errand.plan]
+
+    def take(self) -> Errand | None:
+        """Begin the next errand whose beginning is there; None if there is none for now."""
+        for errand, *_ in self.ready():
+            self.begin([errand])
+            return errand
         return None
 
     def put_back(self, errand: Errand) -> None:
@@ -104,3 +126,8 @@ class Agenda:
             for errand in errands(orphan.plan for orphan in orphans):
                 keep = errand.keep | self._waiting[errand.plan].keep
                 self._waiting[errand.plan] = replace(errand, keep=keep)
+
+
+def _kin(plan: Plan) -> tuple:
+    """What has to be the same for plans to see the same batches, and to be trained by one optimizer."""
+    return plan.batch_size, plan.seed, plan.optimizer

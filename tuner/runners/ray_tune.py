@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
@@ -25,6 +25,7 @@ from studies.trial import Progress, State
 from tuner.runners import cluster
 from tuner.runners.bench import Bench
 from tuner.runners.job import Agenda, Errand, Job
+from tuner.runners.probe import out_of_memory
 
 log = logging.getLogger("tuner")
 
@@ -48,12 +49,14 @@ class TuneRunner:
             raise InputError(f"--workers: expected 1 or more, got {workers}")
         if gpus_per_trial is not None and not (0 < gpus_per_trial <= 1 or gpus_per_trial == int(gpus_per_trial) >= 1):
             raise InputError(f"--gpus-per-trial: expected a fraction of 1, or a whole number; got {gpus_per_trial}")
-        self._job, self._workers, self._gpus = job, workers, gpus_per_trial
+        if job.fuse:
+            raise InputError("--fuse: --runner tune trains a plan a trial; --runner ray fuses")
+        self._job, self._workers, self._gpus = replace(job, fuse=False), workers, gpus_per_trial
         self._stopped = self._closed = False
         cluster.start(address, workers and workers * job.threads)
         self._experiment: _Experiment | None = None
 
-    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None]) -> None:
+    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None], company: Sequence[Plan] = ()) -> None:
         if plans and not self._stopped:
             if self._experiment is None or self._experiment.broken:
                 self._experiment = _Experiment(self._job, self._workers, self._gpus)
@@ -209,7 +212,7 @@ class _Experiment(threading.Thread):
 
     def _tell(self, trial: Any, progress: Progress) -> None:
         agenda, share = self._wave.agenda, trial.config[ERRAND]["gpus"]
-        if progress.ended is State.FAILED and "OutOfMemoryError" in progress.error and self._measured and share < 1:
+        if out_of_memory(progress) and self._measured and share < 1:
             self._learn(self._at_work[trial.trial_id], 2 * share)  # once more with twice the room, at last alone
             return
         before = agenda.reached(progress.plan)
@@ -318,9 +321,9 @@ class _Trial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         try:
             if self._ours["measure"]:
-                return {SHARE: self._share(), DONE: True}
+                return {SHARE: self._bench.probe([self._errand.plan]).gpu_share, DONE: True}
             if self._reports is None:
-                self._reports = self._bench.carry_out(self._errand, Path(self._ours["bell"]).exists)
+                self._reports = self._bench.carry_out([self._errand], False, Path(self._ours["bell"]).exists)
             progress = next(self._reports, None)
         except TuneError as error:
             return {RAISED: error, DONE: True}
@@ -339,10 +342,3 @@ class _Trial(tune.Trainable):
         except OSError as error:
             raise InputError(f"{name}: {error}; all machines of a cluster must share the folders of the run") from error
         return Bench(self.job)
-
-    def _share(self) -> float:
-        bench = self._bench
-        try:
-            return bench.gpu_share(self._errand.plan)
-        except Exception:  # the task's own: it will fail its plan when that is carried out
-            return 1.0

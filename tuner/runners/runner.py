@@ -13,8 +13,11 @@ class Runner(Protocol):
     Every implementation gives the same results for the same plans: the same points at the same steps, failures alike.
     """
 
-    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None]) -> None:
+    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None], company: Sequence[Plan] = ()) -> None:
         """Carry out all of the plans; return when each has been reported as ended.
+
+        company: all that were wanted together with them, those carried out already included. What is fused depends on it,
+        not on what an earlier run has left to do, so that a run that was cut off goes on to the same numbers.
 
         record is called in this process and thread; what it raises ends the run. A task that raises fails its own plan
         only (FAILED, with the traceback). Plans that share a beginning train it once.

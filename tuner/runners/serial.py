@@ -7,7 +7,8 @@ from studies.errors import Interrupted
 from studies.plan import Plan
 from studies.trial import Progress
 from tuner.runners.bench import Bench
-from tuner.runners.job import Agenda, Job
+from tuner.runners.job import Agenda, Errand, Job
+from tuner.runners.probe import Probes, out_of_memory
 
 
 class SerialRunner:
@@ -21,15 +22,32 @@ class SerialRunner:
     def _bench(self) -> Bench:
         return Bench(self._job)
 
-    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None]) -> None:
-        agenda = Agenda(plans)
-        while not self._stopped and (errand := agenda.take()):
-            for progress in self._bench.carry_out(errand, lambda: self._stopped):
+    @cached_property
+    def _probes(self) -> Probes:
+        return Probes(self._job, workers=1)
+
+    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None], company: Sequence[Plan] = ()) -> None:
+        agenda = Agenda(plans, company)
+        while not self._stopped and (ready := agenda.ready()):
+            cohort, fused = self._cohort(ready[0], agenda.company(ready[0][0].plan))
+            agenda.begin(cohort)
+            for progress in self._bench.carry_out(cohort, fused, lambda: self._stopped):
+                if out_of_memory(progress) and len(cohort) > 1 and self._probes.crowded(progress.plan, 1 / len(cohort)):
+                    agenda.put_back(next(errand for errand in cohort if errand.plan == progress.plan))
+                    continue
                 record(progress)
                 agenda.note(progress)
         if self._stopped:
             self._stopped = False
             raise Interrupted("stopped; everything is saved: run again to go on")
+
+    def _cohort(self, ready: list[Errand], company: list[Plan]) -> tuple[list[Errand], bool]:
+        """Which of these go now, and whether fused."""
+        if self._probes.fused(company) is None:
+            self._probes.keep(company[0], self._bench.probe(company))
+        if not self._probes.fused(company):
+            return ready[:1], False
+        return ready[: self._probes.room(ready[0].plan)], True
 
     def stop(self) -> None:
         self._stopped = True

@@ -3,7 +3,7 @@
 import faulthandler
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ray
@@ -13,11 +13,12 @@ from studies.plan import Plan
 from studies.trial import Progress
 from tuner.runners.bench import Bench
 from tuner.runners.job import Errand, Job
+from tuner.runners.probe import Probe
 
 
 @ray.remote(max_restarts=0, concurrency_groups={"beside": 1})
 class Worker:
-    """One warm bench, one errand at a time; what the task prints goes to the worker's own log.
+    """One warm bench, one cohort at a time; what the task prints goes to the worker's own log.
 
     Nothing reaches an errand under way but `stop`, which runs beside it.
     """
@@ -46,20 +47,17 @@ class Worker:
         gpus = context.get_accelerator_ids().get("GPU", [])
         return name, f"{context.get_node_id()}:{gpus[0]}" if gpus else ""
 
-    def gpu_share(self, plan: Plan) -> float:
-        """The fraction of a GPU's memory that the plan takes, in (0, 1]; all of it where that cannot be told."""
-        try:
-            return self._bench.gpu_share(plan)
-        except Exception:  # the task's own: it will fail its plan when that is carried out
-            return 1.0
+    def probe(self, plans: Sequence[Plan]) -> Probe:
+        """See Bench."""
+        return self._bench.probe(plans)
 
     @ray.method(num_returns="streaming")
-    def carry_out(self, errand: Errand, run: int) -> Iterator[Progress]:
-        """Its reports as they come, until it has ended or its run was stopped.
+    def carry_out(self, cohort: Sequence[Errand], fused: bool, run: int) -> Iterator[Progress]:
+        """Their reports as they come, until all have ended or their run was stopped.
 
         Raises: StorageError.
         """
-        yield from self._bench.carry_out(errand, lambda: self._stopped >= run)
+        yield from self._bench.carry_out(cohort, fused, lambda: self._stopped >= run)
 
     @ray.method(concurrency_group="beside")
     def stop(self, run: int) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from studies.trial import Progress, State
 from tuner.runners import cluster
 from tuner.runners.crew import Crew, Hand, WorkerDied
 from tuner.runners.job import Agenda, Errand, Job
+from tuner.runners.probe import Probe, Probes, out_of_memory
 
 TRIES = 3  # deaths of a plan's workers without new progress
 POLL_SECONDS = 0.1
@@ -40,7 +42,6 @@ class RayRunner:
         self._stopped = False
         self._closed = False
         self._runs = 0
-        self._shares: dict[tuple[str, int], float] = {}
         cluster.start(address, workers and workers * job.threads)
         self._crew: Future[Crew] = Future()
         threading.Thread(target=self._hire, name="hire", daemon=True).start()
@@ -55,10 +56,11 @@ class RayRunner:
         if self._closed:
             self._leave()
 
-    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None]) -> None:
+    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None], company: Sequence[Plan] = ()) -> None:
         if crew := self._await_crew():
             self._runs += 1
-            run = _Run(self._runs, crew, Agenda(plans), record, self._gpus, self._shares)
+            probes = Probes(self._job, len(crew.hands), self._gpus)
+            run = _Run(self._runs, crew, Agenda(plans, company), record, probes)
             try:
                 run.work(lambda: self._stopped)
             finally:
@@ -92,24 +94,16 @@ class RayRunner:
 class _Run:
     """One run: what is still to be done, who does it, and how often its workers died of it.
 
-    share: fixed part of a GPU per plan; None measures it, once for each (optimizer, batch size), into shares.
+    alone: plans that may have killed a worker in company.
     """
 
-    def __init__(
-        self,
-        number: int,
-        crew: Crew,
-        agenda: Agenda,
-        record: Callable[[Progress], None],
-        share: float | None,
-        shares: dict[tuple[str, int], float],
-    ):
-        self._number, self._crew, self._agenda, self._record = number, crew, agenda, record
-        self._share, self._shares = share, shares
+    def __init__(self, number: int, crew: Crew, agenda: Agenda, record: Callable[[Progress], None], probes: Probes):
+        self._number, self._crew, self._agenda, self._record, self._probes = number, crew, agenda, record, probes
+        self._alone: set[Plan] = set()
         self._deaths: dict[Plan, tuple[float, int]] = {}
 
     def _busy(self) -> list[Hand]:
-        return [hand for hand in self._crew.hands if hand.errand]
+        return [hand for hand in self._crew.hands if hand.cohort]
 
     def work(self, stopped: Callable[[], bool]) -> None:
         """Until nothing is left to do, or those at work have saved after a stop."""
@@ -126,72 +120,89 @@ class _Run:
         """Have those still at work stop, and hear no more of it."""
         self._call_off()
         for hand in self._busy():
-            hand.hear, hand.errand = _ignore, None
+            hand.hear, hand.cohort = _ignore, ()
 
     def _call_off(self) -> None:
         for hand in self._busy():
             hand.actor.stop.remote(self._number)
 
     def _hand_out(self) -> None:
-        while (idle := self._crew.idle()) and (errand := self._agenda.take()):
+        while idle := self._crew.idle():
             hand = min(idle, key=lambda hand: self._crew.load(hand.gpu))
-            if not self._seat(hand, errand):
-                self._agenda.put_back(errand)
+            if not any(self._seat(hand, ready, len(idle)) for ready in self._agenda.ready()):
                 return
 
-    def _seat(self, hand: Hand, errand: Errand) -> bool:
-        """Begin the errand if the GPU has room for it; a batch size not met before is measured first, on an empty GPU."""
-        load, share = self._crew.load(hand.gpu), 0.0
-        if hand.gpu:
-            share = min(1.0, self._share) if self._share else self._shares.get(_kind(errand.plan), 1.0)
-        if load + share > 1 + 1e-6:
-            return False
-        if hand.gpu and not self._share and _kind(errand.plan) not in self._shares:
-            hand.ask(hand.actor.gpu_share.remote(errand.plan), self._measured, errand, share)
-        else:
-            hand.ask(hand.actor.carry_out.remote(errand, self._number), self._reported, errand, share)
-        return True
+    def _seat(self, hand: Hand, ready: list[Errand], idle: int) -> bool:
+        """Begin some of these errands, as many fused as are this worker's part and as the GPU has room for; what has not been
+        met before is probed first, on an empty GPU."""
+        plan, free = ready[0].plan, 1.0 - self._crew.load(hand.gpu)
+        company = self._agenda.company(plan)
+        fused = self._probes.fused(company)
+        if fused is None or (hand.gpu and self._probes.share(plan) is None):
+            if (hand.gpu and free < 1) or any(other.hear == self._probed for other in self._busy()):
+                return False
+            each = max(1, len(company) // len(self._crew.hands))
+            self._begin(hand, hand.actor.probe.remote(company[:each]), self._probed, ready[:1], 1.0 if hand.gpu else 0.0)
+            return True
+        part = min(math.ceil(len(ready) / idle), math.ceil(len(company) / len(self._crew.hands)))
+        cohort = [errand for errand in ready if errand.plan not in self._alone][:part] if fused else []
+        cohort = (cohort or ready[:1])[: self._probes.room(plan, free) if hand.gpu else None]
+        if cohort:
+            share = self._probes.share(plan) if hand.gpu else 0.0
+            self._begin(hand, hand.actor.carry_out.remote(cohort, fused, self._number), self._reported, cohort, share)
+        return bool(cohort)
 
-    def _measured(self, hand: Hand, said: float | WorkerDied) -> None:
+    def _begin(self, hand: Hand, answer: Any, hear: Callable[[Hand, Any], None], cohort: list[Errand], share: float) -> None:
+        self._agenda.begin(cohort)
+        hand.ask(answer, hear, cohort, share)
+
+    def _probed(self, hand: Hand, said: Probe | WorkerDied) -> None:
         if isinstance(said, WorkerDied):
-            self._died(hand.errand, said)
+            self._died(hand.cohort, said)
             return
-        self._shares[_kind(hand.errand.plan)] = said
-        self._agenda.put_back(hand.errand)
+        [errand] = hand.cohort
+        self._probes.keep(errand.plan, said)
+        self._agenda.put_back(errand)
         hand.rest()
 
     def _reported(self, hand: Hand, said: Progress | WorkerDied) -> None:
         if isinstance(said, WorkerDied):
-            self._died(hand.errand, said)
-        elif said.ended is State.FAILED and "OutOfMemoryError" in said.error and hand.share < 1 and not self._share and hand.gpu:
-            self._shares[_kind(said.plan)] = min(1.0, 2 * hand.share)  # once more with twice the room, at last alone
-            self._agenda.put_back(hand.errand)
-        else:
-            if said.ended:
-                hand.rest()  # nothing follows; the next errand need not wait for the stream's own end
-            self._tell(said)
+            self._died(hand.cohort, said)
+            return
+        share = hand.share
+        if said.ended:
+            [errand] = (errand for errand in hand.cohort if errand.plan == said.plan)
+            hand.cohort = tuple(other for other in hand.cohort if other is not errand)
+            if not hand.cohort:
+                hand.rest()  # nothing follows; the next cohort need not wait for the stream's own end
+            if hand.gpu and out_of_memory(said) and self._probes.crowded(said.plan, share):
+                self._agenda.put_back(errand)  # once more with twice the room, at last alone
+                return
+        self._tell(said)
 
-    def _died(self, errand: Errand, death: WorkerDied) -> None:
-        """Try again, unless its workers have died too often without getting on."""
-        reached = self._agenda.reached(errand.plan)
-        before, deaths = self._deaths.get(errand.plan, (-1.0, 0))
-        deaths = deaths + 1 if reached <= before else 1
-        self._deaths[errand.plan] = reached, deaths
-        if deaths < TRIES:
-            log.warning("%s; its plan goes on from its checkpoint in another worker", death.what)
-            self._agenda.put_back(errand)
-        else:
-            error = f"{deaths} workers in a row died of this plan without getting on; the last: {death}"
-            self._tell(Progress(errand.plan, ended=State.FAILED, error=error))
+    def _died(self, cohort: Sequence[Errand], death: WorkerDied) -> None:
+        """Try again, each by itself if they were several; unless a plan's workers have died too often without getting on."""
+        if len(cohort) > 1:
+            log.warning("%s; its %d plans go on from their checkpoints, each by itself", death.what, len(cohort))
+            self._alone |= {errand.plan for errand in cohort}
+            for errand in cohort:
+                self._agenda.put_back(errand)
+            return
+        for errand in cohort:
+            reached = self._agenda.reached(errand.plan)
+            before, deaths = self._deaths.get(errand.plan, (-1.0, 0))
+            deaths = deaths + 1 if reached <= before else 1
+            self._deaths[errand.plan] = reached, deaths
+            if deaths < TRIES:
+                log.warning("%s; its plan goes on from its checkpoint in another worker", death.what)
+                self._agenda.put_back(errand)
+            else:
+                error = f"{deaths} workers in a row died of this plan without getting on; the last: {death}"
+                self._tell(Progress(errand.plan, ended=State.FAILED, error=error))
 
     def _tell(self, progress: Progress) -> None:
         self._agenda.note(progress)
         self._record(progress)
-
-
-def _kind(plan: Plan) -> tuple[str, int]:
-    """What the memory of a plan depends on."""
-    return plan.optimizer, plan.batch_size
 
 
 def _ignore(hand: Hand, said: Any) -> None:

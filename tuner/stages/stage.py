@@ -110,11 +110,12 @@ def run_stage(stage: Stage, start: Plan, study: Study, runner: Runner) -> Decisi
     while True:
         trials = study.trials()
         results = Results(trials)
-        plans = [plan for plan in stage.wants(start, trials) if results.of(plan) is None]
+        wanted = stage.wants(start, trials)
+        plans = [plan for plan in wanted if results.of(plan) is None]
         if not plans:
             break
         study.plan(plans)
-        runner.run(plans, study.record)
+        runner.run(plans, study.record, wanted)
     decision = stage.decide(start, trials)
     study.decide(decision)
     return decision
