@@ -1,5 +1,6 @@
-"""What do the tests share? A real PostgreSQL server."""
+"""What do the tests share? A real PostgreSQL server, and a store that speaks S3."""
 
+import logging
 import os
 import shutil
 import signal
@@ -81,6 +82,25 @@ def postgresql():
     finally:
         server.stop(signal.SIGQUIT)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def bucket():
+    """The URL of a bucket in an S3 store on a free loopback port; processes started from here find it, too."""
+    import fsspec
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "tuner")
+        fsspec.filesystem("s3").mkdir("tuner-tests")
+        yield "s3://tuner-tests"
+    server.stop()
 
 
 @pytest.fixture(scope="session")
