@@ -176,8 +176,7 @@ def resume(study: str, json: bool, **given: Any) -> None:
 
     store = _store(given)
     settings = Settings.of(store.record(study).settings, {})
-    if Path(settings.cwd).is_dir():
-        os.chdir(settings.cwd)
+    _go_back(settings.cwd)
     _drive(settings, store, study, json)
 
 
@@ -222,6 +221,31 @@ def export(study: str, json: bool, out: Path | None = None, **given: Any) -> Non
     _tell(f"exported: {path}; train it with: tune train {path}")
     if json:
         _emit({"study": study, "export": str(path)})
+
+
+CLEAN = {
+    "study": Annotated[str | None, typer.Argument(help="Only this one.")],
+    "yes": _option(bool, "Remove what can go.", "--yes"),
+}
+
+
+@command("clean", "Show which of the studies' states can go, and what they take.", CLEAN, PLACE, JSON)
+def clean(json: bool, yes: bool = False, study: str | None = None, **given: Any) -> None:
+    from tuner import clean as cleaning
+
+    store, litter = _store(given), []
+    for record in [store.record(study)] if study else store.studies():
+        _go_back(record.settings.get("cwd", "."))
+        try:
+            litter.append(cleaning.clean(store, record.name, remove=yes))
+        except TuneError as error:
+            if study:
+                raise
+            _tell(f"{record.name}: left alone: {error}")
+    for line in (line for one in litter for line in one.lines()):
+        _tell(line)
+    if json:
+        _emit(litter[0].summary() if study else {"studies": [one.summary() for one in litter]})
 
 
 TRAIN = {
@@ -311,6 +335,12 @@ def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
     _tell(
         f"report: {workspace.report / 'index.html'}\nexported: {workspace.export}; train it with: tune train {workspace.export}"
     )
+
+
+def _go_back(cwd: str) -> None:
+    """To where a study was started: its task may be a file there."""
+    if Path(cwd).is_dir():
+        os.chdir(cwd)
 
 
 def _propose(given: dict[str, Any]) -> Any:
