@@ -12,6 +12,7 @@ from torch.utils.data import default_collate
 from studies.errors import TaskError
 from studies.plan import Plan
 from trainables.batches import batch, mixed
+from trainables.eager import eager
 
 RATIO_EVERY = 10
 """Steps between two measurements of the update ratio; each costs about one more pass over the parameters."""
@@ -127,14 +128,15 @@ class Supervised:
     def _update(self) -> torch.Tensor:
         inputs, targets = self.batch()
         loss = checked_loss(self.task.loss(call(self.model, inputs), targets))
-        self.optimizer.zero_grad(set_to_none=True)
+        with eager():
+            self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self.step % RATIO_EVERY == 0:
-            before = [parameter.detach().clone() for parameter in self.model.parameters()]
+        measured = self.step % RATIO_EVERY == 0
+        before = [parameter.detach().clone() for parameter in self.model.parameters()] if measured else []
+        with eager():
             self.optimizer.step()
+        if measured:
             self.ratio = _ratio(before, list(self.model.parameters()))
-        else:
-            self.optimizer.step()
         return loss.detach()
 
     def evaluate(self) -> dict[str, float]:
@@ -142,12 +144,15 @@ class Supervised:
         return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self.ratio)}
 
     def state(self) -> dict[str, Any]:
-        live = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        with eager():
+            optimizer = self.optimizer.state_dict()
+        live = {"model": self.model.state_dict(), "optimizer": optimizer}
         return {**_copied(live), "step": self.step, "update_ratio": float(self.ratio)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(_copied(state["optimizer"]))  # it would go on in these very tensors
+        with eager():
+            self.optimizer.load_state_dict(_copied(state["optimizer"]))  # it would go on in these very tensors
         self.step, self.ratio = state["step"], torch.tensor(state["update_ratio"])
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from studies.errors import InputError, TaskError
 from studies.plan import Plan
 from studies.trial import Metric
+from trainables.eager import eager
 from trainables.source import fingerprint_of, sources_of
 from trainables.supervised import Split, Supervised, seed_everything
 from trainables.trainable import Trainable, Workload
@@ -76,7 +77,8 @@ class Task:
     def optimizer(self, model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
         if plan.optimizer not in OPTIMIZERS:
             raise InputError(f"--optimizer: expected one of {', '.join(OPTIMIZERS)}; got {plan.optimizer!r}")
-        return OPTIMIZERS[plan.optimizer](model.parameters(), plan.momentum)
+        with eager():
+            return OPTIMIZERS[plan.optimizer](model.parameters(), plan.momentum)
 
 
 class Supervision:
