@@ -145,6 +145,8 @@ class Run:
             if not math.isfinite(loss):
                 self.ended, self.error = State.DIVERGED, f"train loss is {loss} at step {step}"
                 return
+        elif step not in self.keep:
+            return
         kept = end or step in self.keep or step % (self.every * FORK_EVERY) == 0
         if kept or self.unsaved > self.saving / SAVING_SHARE:
             self.save(kept)
@@ -211,7 +213,8 @@ def _lockstep(runs: Sequence[Run], company: type[Alone] | type[Fused], stop: Cal
     pack, together, pace, apart = [], Alone([]), LOOK_SECONDS, []
     while live := [run for run in runs if not run.ended and run not in apart]:
         if stop():
-            yield from [run.leave() for run in live]
+            for run in live:
+                yield run.leave()
             return
         step = min(run.at.step for run in live)
         behind = [run for run in live if run.at.step == step]
