@@ -1,20 +1,22 @@
 """Are 12 learning rates of a small perceptron sooner trained as one fused model than one after another?
 
-Compared on the CPU, one thread: the product's fused path, its own short measurement included, against the product's path for
-one plan, rate after rate. Fair: the same process, steps, batches and evaluations; the peer keeps its data and code warm
-over the twelve, and both do a few steps beforehand. The clock is this process's CPU time, so that neighbours on the machine
-do not count. Lanes' losses over the first steps must be the peer's, to rounding.
+Compared on the CPU, one thread: the product's path for a fused cohort, the probe that finds it faster included, against its
+path for one plan, rate after rate; evaluations and saved states are in both. Fair: the same process, steps, batches and
+evaluations; the peer keeps its data and code warm over the twelve, and both do a few steps beforehand. The clock is this
+process's CPU time, so that neighbours on the machine do not count. Curves must be the peer's, to rounding.
 """
 
 import math
+import tempfile
 import time
+from pathlib import Path
 
-import torch
-
-from studies.plan import Plan
+from studies.plan import Plan, constant
 from tests.benchmarks.bed import ROOT, prepared
-from tests.benchmarks.table import Absent, Figure, Result, less
-from trainables.trainable import Trainable, Workload
+from tests.benchmarks.table import Figure, Result, less
+from trainables.trainable import Workload
+from tuner.runners.bench import Bench
+from tuner.runners.job import Errand, Job
 
 TASK = str(ROOT / "tests" / "benchmarks" / "tasks.py") + ":SmallMLP"
 RATES = tuple(0.1 * 10 ** (-i / 6) for i in range(12))
@@ -22,20 +24,16 @@ EVERY = 50
 
 
 def measure(runs: int = 5, small: bool = False) -> Result:
-    """Raises: Absent, where there is no fused path."""
-    if not (ROOT / "trainables" / "fused.py").exists():
-        raise Absent("there is no trainables/fused.py")
-    steps = 100 if small else 500
     _, workload = prepared(TASK)
-    torch.set_num_threads(1)
-    for path in (_fused, _alone):
-        path(workload, EVERY)
+    plans = [constant(Plan(), lr, 100 if small else 500) for lr in RATES]
+    for fuse in (None, False):
+        _trained(workload, [plan.upto(EVERY) for plan in plans], fuse)
     ours, peer, apart = [], [], []
     for _ in range(1 if small else runs):
-        (seconds, losses), (their_seconds, their_losses) = _fused(workload, steps), _alone(workload, steps)
+        (seconds, losses), (their_seconds, their_losses) = (_trained(workload, plans, fuse) for fuse in (None, False))
         ours.append(seconds)
         peer.append(their_seconds)
-        apart.append(max(abs(a - b) / abs(b) for a, b in zip(losses, their_losses) if math.isfinite(b)))
+        apart.append(max(abs(losses[plan] - loss) / abs(loss) for plan, loss in their_losses.items() if math.isfinite(loss)))
     return Result(
         (
             less("12 rates of a small MLP, CPU", ours, peer, 3, " s"),
@@ -44,34 +42,20 @@ def measure(runs: int = 5, small: bool = False) -> Result:
     )
 
 
-def _lanes(workload: Workload) -> list[Trainable]:
-    return [workload.trainable(Plan(), "cpu") for _ in RATES]
+def _trained(workload: Workload, plans: list[Plan], fuse: bool | None) -> tuple[float, dict[Plan, float]]:
+    """(CPU seconds, each plan's mean loss over the first steps). fuse: None is probed for, False is not.
 
-
-def _fused(workload: Workload, steps: int) -> tuple[float, list[float]]:
-    """(CPU seconds, the lanes' mean losses over the first steps)."""
-    from trainables.fused import fused
-
-    began = time.process_time()
-    lanes = _lanes(workload)
-    company = fused(lanes)
-    if company is None:
-        raise RuntimeError("the product finds fusion no faster here")
-    first = []
-    for _ in range(0, steps, EVERY):
-        losses = company.train(EVERY, RATES)
-        first = first or losses
-        for lane in lanes:
-            lane.evaluate()
-    return time.process_time() - began, first
-
-
-def _alone(workload: Workload, steps: int) -> tuple[float, list[float]]:
-    began, first = time.process_time(), []
-    for lane, lr in zip(_lanes(workload), RATES):
-        losses = []
-        for _ in range(0, steps, EVERY):
-            losses.append(lane.train(EVERY, lr))
-            lane.evaluate()
-        first.append(losses[0])
-    return time.process_time() - began, first
+    Raises: RuntimeError if the probe finds that fusing does not pay.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(TASK, Path(folder), workload.fingerprint, EVERY * plans[0].batch_size, Path(folder), device="cpu", fuse=fuse)
+        bench, losses = Bench(job), {}
+        began = time.process_time()
+        if fuse is None and (probe := bench.probe(plans)).fused_from > len(plans):
+            raise RuntimeError(f"the product does not fuse here: {probe.words}")
+        cohorts = [plans] if fuse is None else [[plan] for plan in plans]
+        for cohort in cohorts:
+            for progress in bench.carry_out([Errand(plan) for plan in cohort], fuse is None, lambda: False):
+                for point in progress.points:
+                    losses.setdefault(progress.plan, point.values["train_loss"])
+        return time.process_time() - began, losses
