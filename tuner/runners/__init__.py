@@ -43,6 +43,11 @@ def make_runner(name: str, job: Job, **options: Any) -> Runner:
 
     Raises: InputError naming the valid choices.
     """
+    workers, gpus = options.get("workers"), options.get("gpus_per_trial")
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers: expected 1 or more, got {workers}")
+    if gpus is not None and not (0 < gpus <= 1 or gpus == int(gpus) >= 1):
+        raise InputError(f"--gpus-per-trial: expected a fraction of 1, or a whole number; got {gpus}")
     return RUNNERS[check_runner(name)](job, **options)
 
 

@@ -1,12 +1,35 @@
 """How does one process carry errands out? The same way under every runner, so that the numbers are the same."""
 
+import faulthandler
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-from studies.errors import TaskError
+from studies.errors import InputError, TaskError
 from studies.plan import Plan
 from studies.trial import Progress
 from tuner.runners.job import Errand, Job
 from tuner.runners.probe import Probe
+
+
+def settle_in(folder: Path, log: Path) -> str:
+    """Make this process, of a cluster, one in which a bench can stand. folder: where the driver does; log: takes what is printed,
+    a crash's last words too. The process's name.
+
+    Raises: InputError if this machine cannot see them.
+    """
+    name = f"process {os.getpid()} on {os.uname().nodename}"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "w") as file:
+            os.dup2(file.fileno(), sys.stdout.fileno())
+            os.dup2(file.fileno(), sys.stderr.fileno())
+        os.chdir(folder)
+    except OSError as error:
+        raise InputError(f"{name}: {error}; all machines of a cluster must share the folders of the run") from error
+    faulthandler.enable()
+    return name
 
 
 class Bench:

@@ -3,7 +3,6 @@
 import itertools
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from studies.errors import InputError, Interrupted, StorageError, TuneError
 from studies.plan import Plan
 from studies.trial import Progress, State
 from tuner.runners import cluster
-from tuner.runners.bench import Bench
+from tuner.runners.bench import Bench, settle_in
 from tuner.runners.job import Agenda, Errand, Job
 from tuner.runners.probe import out_of_memory
 
@@ -45,10 +44,6 @@ class TuneRunner:
     """
 
     def __init__(self, job: Job, address: str | None = None, workers: int | None = None, gpus_per_trial: float | None = None):
-        if workers is not None and workers < 1:
-            raise InputError(f"--workers: expected 1 or more, got {workers}")
-        if gpus_per_trial is not None and not (0 < gpus_per_trial <= 1 or gpus_per_trial == int(gpus_per_trial) >= 1):
-            raise InputError(f"--gpus-per-trial: expected a fraction of 1, or a whole number; got {gpus_per_trial}")
         if job.fuse:
             raise InputError("--fuse: --runner tune trains a plan a trial; --runner ray fuses")
         self._job, self._workers, self._gpus = replace(job, fuse=False), workers, gpus_per_trial
@@ -331,14 +326,5 @@ class _Trial(tune.Trainable):
 
     @cached_property
     def _bench(self) -> Bench:
-        name = f"process {os.getpid()} on {os.uname().nodename}"
-        log = self.job.folder.absolute() / "workers" / f"{os.uname().nodename}-{os.getpid()}.log"
-        try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with open(log, "w") as file:
-                os.dup2(file.fileno(), sys.stdout.fileno())
-                os.dup2(file.fileno(), sys.stderr.fileno())
-            os.chdir(self.folder)
-        except OSError as error:
-            raise InputError(f"{name}: {error}; all machines of a cluster must share the folders of the run") from error
+        settle_in(self.folder, self.job.folder.absolute() / "workers" / f"{os.uname().nodename}-{os.getpid()}.log")
         return Bench(self.job)

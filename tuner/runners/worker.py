@@ -1,17 +1,13 @@
 """What does a worker do, in its own process, on whatever machine Ray has put it?"""
 
-import faulthandler
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ray
 
-from studies.errors import InputError
 from studies.plan import Plan
 from studies.trial import Progress
-from tuner.runners.bench import Bench
+from tuner.runners.bench import Bench, settle_in
 from tuner.runners.job import Errand, Job
 from tuner.runners.probe import Probe
 
@@ -32,16 +28,7 @@ class Worker:
 
         Raises: TaskError, InputError.
         """
-        name = f"process {os.getpid()} on {os.uname().nodename}"
-        try:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._log, "w") as file:
-                os.dup2(file.fileno(), sys.stdout.fileno())
-                os.dup2(file.fileno(), sys.stderr.fileno())
-            os.chdir(self._folder)  # where the driver stands: the task may be a file there
-        except OSError as error:
-            raise InputError(f"{name}: {error}; all machines of a cluster must share the folders of the run") from error
-        faulthandler.enable()
+        name = settle_in(self._folder, self._log)
         self._bench = Bench(self._job)
         context = ray.get_runtime_context()
         gpus = context.get_accelerator_ids().get("GPU", [])

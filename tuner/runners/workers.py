@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from studies.errors import InputError, Interrupted
+from studies.errors import Interrupted
 from studies.plan import Plan
 from studies.trial import Progress, State
 from tuner.runners import cluster
@@ -34,10 +34,6 @@ class RayRunner:
     """
 
     def __init__(self, job: Job, address: str | None = None, workers: int | None = None, gpus_per_trial: float | None = None):
-        if workers is not None and workers < 1:
-            raise InputError(f"--workers: expected 1 or more, got {workers}")
-        if gpus_per_trial is not None and not (0 < gpus_per_trial <= 1 or gpus_per_trial == int(gpus_per_trial) >= 1):
-            raise InputError(f"--gpus-per-trial: expected a fraction of 1, or a whole number; got {gpus_per_trial}")
         self._job, self._workers, self._gpus = job, workers, gpus_per_trial
         self._stopped = False
         self._closed = False
