@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from studies.errors import InputError
-from studies.plan import Plan
+from studies.plan import Plan, constant
 from studies.schedule import Constant
 from studies.trial import Metric
 
@@ -85,6 +85,15 @@ class Replay:
     def max_steps(self, batch_size: int) -> int:
         """Where the table ends for this batch size, in steps."""
         return self._ends[batch_size]
+
+    def nearest(self, plan: Plan) -> Plan | None:
+        """The plan at the nearest rate that the table can answer, and no longer than that; None if it holds none of the
+        plan's other choices together."""
+        rates = self._runs.get(tuple(getattr(plan, name) for name in CHOICES))
+        if not rates:
+            return None
+        steps = min(plan.steps, self.max_steps(plan.batch_size))
+        return constant(plan, min(max(plan.lr, min(rates)), max(rates)), steps)
 
     def trainable(self, plan: Plan, device: str = "cpu") -> "Replayed":
         """Raises: InputError if the table cannot answer the plan, saying what it holds."""

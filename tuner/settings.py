@@ -144,8 +144,9 @@ class Settings(Value):
     def stage(self, name: str, workload: Workload) -> Stage:
         """A stage as these (resolved) settings want it."""
         metric, holds = self.target(workload), self._holds(workload)
+        bounds = {"within": workload.nearest} if holds else {}
         if name == "stage1":
-            return stage1.Stage1(metric, self.eval_examples, self.max_steps, self.lrs, self.refine, self.exhaustive)
+            return stage1.Stage1(metric, self.eval_examples, self.max_steps, self.lrs, self.refine, self.exhaustive, **bounds)
         if name == "stage2":
             own = (self.momentum,) if self.optimizer != "sgd" else stage2.MOMENTA
             return stage2.Stage2(
@@ -159,6 +160,7 @@ class Settings(Value):
                 warmup=self.warmup,
                 repeats=self.repeats,
                 exhaustive=self.exhaustive,
+                **bounds,
             )
         return stage3.Stage3(
             metric,

@@ -99,10 +99,7 @@ def _against(what: str, ours: list[float], peer: list[float], note: str = "") ->
 def _ours(path: Path) -> tuple[float, int, Replay]:
     """(final accuracy of what stage 2 decides, epochs spent, the table)."""
     task = f"replay:{path}"
-    _, replay = prepared(task)
-    low, high = Bench(replay, 0).rates()
-    lrs = tuple(10.0**e for e in range(0, -6, -1) if low * (1 - 1e-9) <= 10.0**e <= high * (1 + 1e-9))
-    settings, replay = prepared(task, lrs=lrs, stages=("stage1", "stage2"))
+    settings, replay = prepared(task, stages=("stage1", "stage2"))
     plan, spent = settings.start, 0.0
     with serial(task, settings, replay) as runner:
         for name in settings.stages:

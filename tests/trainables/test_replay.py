@@ -99,6 +99,13 @@ def test_a_table_without_accuracy_is_judged_by_its_loss(tmp_path):
     assert "val_accuracy" not in points(told(replay, constant(BASE, 0.1, 12), tmp_path))[0].values
 
 
+def test_the_nearest_plan_that_a_table_can_answer(replay):
+    assert replay.nearest(constant(BASE, 0.05, 8)) == constant(BASE, 0.05, 8)
+    assert replay.nearest(constant(BASE, 100.0, 30)) == constant(BASE, 10.0, 12)
+    assert replay.nearest(constant(BASE, 1e-5, 8)).lr == 0.01
+    assert replay.nearest(constant(BASE.but(optimizer="adam"), 0.1, 8)) is None
+
+
 @pytest.mark.parametrize(
     ("plan", "expected"),
     [

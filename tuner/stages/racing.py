@@ -1,13 +1,18 @@
 """Who goes on? Trials of different lengths, compared; the hopeless ones left behind.
 
-The one rule is pace. A trial that took k times the steps to get where the leader got will, at the end of the budget,
-stand where the leader stood at 1/k of it. If the leader is past that place already, more steps for that trial would be
-spent for nothing. Being ahead counts in either of two curves, the training loss and the validation: rates that
-generalise better than they fit are judged by what they are good at.
+Validation decides in the end, so it decides here. A trial is hopeless if it fails either of two questions:
+
+Pace. A trial that took k times the steps to get where the leader got will, at the end of the budget, stand where the leader
+stood at 1/k of it. If the leader is past that place already, more steps would be spent for nothing.
+
+The gap. What curves gain, they gain by doublings of the steps. If at the best rate per doubling at which the trial has
+ever closed its gap to the leader, the gap would still be open at the end, it will not be closed. A trial that is less than
+one doubling behind is not asked: such a gap is small beside what both still gain, and turns easily.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from studies.plan import Plan
@@ -18,10 +23,13 @@ from tuner.stages.stage import Results
 FEWEST = 4
 """Evaluations that a curve must have before it is judged."""
 
+DOUBLINGS = 3
+"""Doublings, counted in evaluations from the first, that a curve must have gone through before its gap is judged."""
+
 
 @dataclass(frozen=True)
 class Race:
-    """trials: where each contender has come to, in their order; finalists: those that went as far as any."""
+    """trials: where each contender has come to, in their order; finalists: those that may still win."""
 
     trials: tuple[Trial, ...]
     finalists: tuple[Trial, ...]
@@ -68,9 +76,10 @@ def race(
         while behind := [i for i in hopeful(metric, trials, horizon) if trials[i].last < ends[i].steps]:
             for i, trial in zip(behind, results.see([ends[i] for i in behind])):
                 trials[i] = trial
-        finalists = [trial for trial, end in zip(trials, ends) if trial.last >= end.steps and not trial.broken]
-        if enough([trials[i] for i in hopeful(metric, trials, horizon)]):
-            break
+        left = [trials[i] for i in hopeful(metric, trials, horizon)]
+        if enough(left):
+            return Race(tuple(trials), tuple(left))
+    finalists = [trial for trial, end in zip(trials, ends) if trial.last >= end.steps and not trial.broken]
     return Race(tuple(trials), tuple(finalists))
 
 
@@ -79,27 +88,43 @@ def hopeful(metric: Metric, trials: Sequence[Trial], horizon: float) -> list[int
 
     Trials may have come to different lengths, and batch sizes may differ: paths are measured in examples.
     """
-    alive = [i for i, trial in enumerate(trials) if not trial.broken]
-    losses = [_by_examples(trials[i], trials[i].curve("train_loss")) for i in alive]
-    scores = [_by_examples(trials[i], descending(metric, trials[i].curve(metric.name))) for i in alive]
-    return [i for i, by_loss, by_score in zip(alive, _on_pace(losses, horizon), _on_pace(scores, horizon)) if by_loss or by_score]
+    falls = {i: _fall(metric, trial) for i, trial in enumerate(trials) if not trial.broken}
+    falls = {i: fall for i, fall in falls.items() if fall}
+    if not falls:
+        return []
+    leader = min(falls.values(), key=lambda fall: (fall[-1][1], fall[-1][0]))
+    return [i for i, fall in falls.items() if _on_pace(fall, leader, horizon) and _closing(fall, leader, horizon)]
 
 
-def _by_examples(trial: Trial, curve: Curve) -> list[tuple[float, float]]:
+def _fall(metric: Metric, trial: Trial) -> list[tuple[float, float]]:
+    curve = descending(metric, trial.curve(metric.name))
     return best_so_far([(step * trial.plan.batch_size, value) for step, value in curve])
 
 
-def _on_pace(falls: Iterable[Curve], horizon: float) -> list[bool]:
-    """For each of the falling curves: will it, at the pace it kept, be past the leader's present place by the horizon?"""
-    falls = list(falls)
-    measured = [fall for fall in falls if fall]
-    if not measured:
-        return [False] * len(falls)
-    leader = min(measured, key=lambda fall: (fall[-1][1], fall[-1][0]))
-    present = _reached(leader, leader[-1][1])
-    return [bool(fall) and _reached(leader, fall[-1][1]) * horizon / fall[-1][0] >= present for fall in falls]
+def _on_pace(fall: Curve, leader: Curve, horizon: float) -> bool:
+    """Will it, at the pace it kept, be past the leader's present place by the horizon?"""
+    return _reached(leader, fall[-1][1]) * horizon / fall[-1][0] >= _reached(leader, leader[-1][1])
+
+
+def _closing(fall: Curve, leader: Curve, horizon: float) -> bool:
+    """Is it near the leader, or will it be, at the best rate per doubling at which it came nearer?"""
+    present, behind = fall[-1][0], _reached(leader, fall[-1][1])
+    if 2 * behind >= min(present, _reached(leader, leader[-1][1])) or len(fall) < 2**DOUBLINGS:
+        return True
+    first = max(fall[0][0], leader[0][0])
+    places = [present / 2**n for n in range(1 + int(math.log2(present / first)))]
+    gaps = [_at(fall, place) - _at(leader, place) for place in places]
+    if not all(map(math.isfinite, gaps)):
+        return True
+    closed = max((before - after for after, before in zip(gaps, gaps[1:])), default=math.inf)
+    return gaps[0] <= closed * math.log2(horizon / present)
 
 
 def _reached(fall: Curve, value: float) -> float:
     """Where a falling curve first got as low as `value`."""
     return next((place for place, low in fall if low <= value), math.inf)
+
+
+def _at(fall: Curve, place: float) -> float:
+    """How low a falling curve was at a place."""
+    return fall[max(0, bisect_right(fall, place, key=lambda point: point[0]) - 1)][1]

@@ -5,7 +5,7 @@ the step at which it has converged, with a safety margin, becomes the number of 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
@@ -38,7 +38,7 @@ class Stage1(Search):
 
     metric: decides. eval_examples: training examples from evaluation to evaluation; lengths are whole numbers of these.
     lrs: the rates of the sweep. max_steps: no curve is followed further. refine: insert points around the best.
-    exhaustive: drop nothing, train every rate to the end.
+    exhaustive: drop nothing, train every rate to the end. within: the nearest plan that can be trained, if there are bounds.
     """
 
     metric: Metric
@@ -47,24 +47,30 @@ class Stage1(Search):
     lrs: tuple[float, ...] = GRID
     refine: bool = False
     exhaustive: bool = False
+    within: Callable[[Plan], Plan | None] = lambda plan: plan
     name: str = "stage1"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
-        rates = sorted(set(self.lrs), reverse=True)
+        rates = self._rates(start, self.lrs)
         sweep = self._sweep(start, results, rates)
-        while new := self._beyond(rates, self._winner(sweep).plan.lr):
-            rates = sorted({*rates, new}, reverse=True)
+        while (new := self._beyond(rates, self._winner(sweep).plan.lr)) and self._rates(start, [new]) == [new]:
+            rates = self._rates(start, [*rates, new])
             sweep = self._sweep(start, results, rates)
         if self.refine:
             best = self._winner(sweep).plan.lr
-            rates = sorted({*rates, *(_round(best * factor) for factor in REFINEMENT)}, reverse=True)
+            rates = self._rates(start, [*rates, *(_round(best * factor) for factor in REFINEMENT)])
             sweep = self._sweep(start, results, rates)
         return self._decision(start, results, sweep)
 
     def most(self, start: Plan) -> list[Plan]:
         factors = (1.0, *REFINEMENT) if self.refine else (1.0,)
         rates = {*self.lrs, *(_round(min(self.lrs) * factor) for factor in factors)}
-        return [constant(start, lr, self.max_steps) for lr in sorted(rates)]
+        return [constant(start, lr, self.max_steps) for lr in self._rates(start, rates)]
+
+    def _rates(self, start: Plan, lrs: Iterable[float]) -> list[float]:
+        """What can be trained of these, the highest first; of what lies outside of the bounds, the bound."""
+        asked = [constant(start, lr, self.max_steps) for lr in lrs]
+        return sorted({(self.within(plan) or plan).lr for plan in asked}, reverse=True)
 
     def _sweep(self, start: Plan, results: Results, rates: list[float]) -> Race:
         """Follow the rates until those still in the race have converged. Bad rates show within percents of the budget."""
@@ -117,7 +123,7 @@ class Stage1(Search):
             runner_up=second.plan if second else None,
             margin=metric.gain(rules.height(metric, won), rules.height(metric, second)) if second else None,
             tie=tie,
-            warnings=tuple(self._warnings(sweep, won)),
+            warnings=tuple(self._warnings(start, sweep, won)),
             words=(
                 f"{show(won.plan.lr)} is the learning rate: of {len(sweep.trials)} rates {len(deep)} fell deep, and of these it"
                 f" {'converged first, with its equals in validation' if tie else 'validates best'}"
@@ -147,10 +153,12 @@ class Stage1(Search):
             )
             yield candidate(self.metric, f"lr {show(trial.plan.lr)}", [trial], outcome, trial not in sweep.finalists)
 
-    def _warnings(self, sweep: Race, won: Trial) -> Iterable[str]:
-        rates = [trial.plan.lr for trial in sweep.trials]
-        if won.plan.lr in (max(rates), min(rates)):
-            yield f"the best rate, {show(won.plan.lr)}, lies at the edge of the grid, even after widening it"
+    def _warnings(self, start: Plan, sweep: Race, won: Trial) -> Iterable[str]:
+        rates, best = [trial.plan.lr for trial in sweep.trials], won.plan.lr
+        if best in (max(rates), min(rates)):
+            bounded = self._rates(start, [best * 10 if best == max(rates) else best / 10]) == [best]
+            edge = "what can be trained" if bounded else "the grid, even after widening it"
+            yield f"the best rate, {show(best)}, lies at the edge of {edge}"
         if not self._converged(won):
             yield f"not converged within {self.max_steps} steps, the margin included: allow more with --max-steps"
         if rules.overfits(self.metric, won):

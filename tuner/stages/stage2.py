@@ -7,7 +7,7 @@ How the rate follows the batch is method/003 (Goyal et al. 2017, arXiv:1706.0267
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,7 +45,8 @@ class Stage2(Search):
 
     search: "grid" takes all pairs, "random" draws `samples` pairs from the ranges that the lists span (log-uniform in the
     batch size and in 1 - momentum). lr_scaling: how the rate follows the batch; warmup: up to a rate that grew.
-    repeats: seeds for each leader, the first included. exhaustive: leave nobody behind.
+    repeats: seeds for each leader, the first included. exhaustive: leave nobody behind. within: the nearest plan that can be
+    trained, if there are bounds; None if there is none.
     """
 
     metric: Metric
@@ -58,6 +59,7 @@ class Stage2(Search):
     warmup: bool = True
     repeats: int = 3
     exhaustive: bool = False
+    within: Callable[[Plan], Plan | None] = lambda plan: plan
     name: str = "stage2"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
@@ -65,10 +67,10 @@ class Stage2(Search):
         leaders = [self._seeds(results, trial.plan) for trial in self._leaders(start, search)]
         won = verdict(self.metric, leaders, cheap=lambda trials: _price(start, trials[0].plan))
         lasting = self._lengthened(results, leaders[won.place][0])
-        return self._decision(results, search, leaders, won, lasting)
+        return self._decision(start, results, search, leaders, won, lasting)
 
     def most(self, start: Plan) -> list[Plan]:
-        plans = [self.at(start, *cell) for cell in self.cells(start)]
+        plans = self._plans(start)
         leaders = sorted(plans, key=lambda plan: plan.steps)[-LEADERS:]
         return [*plans, *(plan for leader in leaders for plan in with_seeds(leader, self.repeats)[1:])]
 
@@ -81,6 +83,11 @@ class Stage2(Search):
             draw = random.Random(start.seed)
             pairs = [self._draw(draw) for _ in range(self.samples)]
         return [own, *sorted({pair for pair in pairs if pair != own})]
+
+    def _plans(self, start: Plan) -> list[Plan]:
+        """The cells as plans, within the bounds; what cannot be trained is left out."""
+        asked = [self.at(start, *cell) for cell in self.cells(start)]
+        return list(dict.fromkeys([start, *filter(None, map(self.within, asked[1:]))]))
 
     def _draw(self, draw: random.Random) -> tuple[int, float]:
         batch = math.exp(draw.uniform(math.log(min(self.batch_sizes)), math.log(max(self.batch_sizes))))
@@ -104,7 +111,7 @@ class Stage2(Search):
         return cell.then(ramp).then(Segment(steps=max(1, steps - warm), rate=Constant(lr=lr)))
 
     def _search(self, start: Plan, results: Results) -> Race:
-        plans = [self.at(start, *cell) for cell in self.cells(start)]
+        plans = self._plans(start)
         if self.exhaustive:
             trials = tuple(results.see(plans))
             search = Race(trials, tuple(trial for trial in trials if not trial.broken))
@@ -127,7 +134,8 @@ class Stage2(Search):
     def _lengthened(self, results: Results, trial: Trial) -> Trial:
         """The winner, followed on while it has not converged, up to the limit."""
         every = trial.plan.every(self.eval_examples)
-        limit = math.floor(trial.plan.steps * LONGEST / every) * every
+        longest = self.within(trial.plan.to(math.floor(trial.plan.steps * LONGEST)))
+        limit = (longest.steps if longest else 0) // every * every
         while self._step_nums(trial) > trial.plan.steps and trial.plan.steps < limit:
             [longer] = results.see([trial.plan.to(min(self._step_nums(trial), limit))])
             if longer.broken:
@@ -138,7 +146,9 @@ class Stage2(Search):
     def _step_nums(self, trial: Trial) -> int:
         return rules.with_margin(rules.convergence(self.metric, trial), trial.plan.every(self.eval_examples))
 
-    def _decision(self, results: Results, search: Race, leaders: list[list[Trial]], won: Verdict, lasting: Trial) -> Decision:
+    def _decision(
+        self, start: Plan, results: Results, search: Race, leaders: list[list[Trial]], won: Verdict, lasting: Trial
+    ) -> Decision:
         metric, plan = self.metric, leaders[won.place][0].plan
         step_nums = min(self._step_nums(lasting), lasting.plan.steps)
         trials = self._seeds(results, plan.to(max(step_nums, _beyond_warmup(plan))))
@@ -157,7 +167,7 @@ class Stage2(Search):
             runner_up=None if won.second is None else leaders[won.second][0].plan,
             margin=won.margin,
             tie=won.tie,
-            warnings=tuple(self._warnings(search, winner, lasting)),
+            warnings=tuple(self._warnings(start, search, winner, lasting)),
             words=(
                 f"Batch size {winner.batch_size} with momentum {show(winner.momentum)} (rate {show(winner.lr)}): of"
                 f" {len(search.trials)} pairs {len(search.finalists)} went the whole way and {len(leaders)} were repeated with"
@@ -182,7 +192,10 @@ class Stage2(Search):
                 outcome = "validates worse" if there else f"left at step {trial.last}: at its pace it could not catch up"
                 yield candidate(self.metric, _label(trial.plan), [trial], outcome, not there)
 
-    def _warnings(self, search: Race, winner: Plan, lasting: Trial) -> Iterable[str]:
+    def _warnings(self, start: Plan, search: Race, winner: Plan, lasting: Trial) -> Iterable[str]:
+        asked = [self.at(start, *cell) for cell in self.cells(start)]
+        if moved := sum(self.within(plan) != plan for plan in asked[1:]):
+            yield f"{moved} of {len(asked)} pairs cannot be trained as scaled: the nearest rate was taken, or they were left out"
         batches = sorted({trial.plan.batch_size for trial in search.trials})
         if len(batches) > 1 and winner.batch_size in (batches[0], batches[-1]):
             yield f"the best batch size, {winner.batch_size}, lies at the edge of the grid"

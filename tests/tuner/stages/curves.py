@@ -52,7 +52,7 @@ class Pencil:
     backwards: bool = False
     asked: list[Plan] = field(default_factory=list)
 
-    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None]) -> None:
+    def run(self, plans: Sequence[Plan], record: Callable[[Progress], None], company: Sequence[Plan] = ()) -> None:
         self.asked += plans
         for plan in reversed(plans) if self.backwards else plans:
             record(self._drawn(plan))

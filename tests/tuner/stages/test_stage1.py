@@ -1,11 +1,12 @@
 """Stage 1 on hand-drawn sweeps: the pick, the number of steps, the edges, and what is spent."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from studies.errors import StageError
-from studies.plan import Plan
+from studies.plan import Plan, constant
 from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil, falling
 from tuner.stages.stage import run_stage
 from tuner.stages.stage1 import Stage1
@@ -65,6 +66,16 @@ def test_widening_ends_and_the_edge_is_named():
     )
     assert max(row.plan.lr for row in study.rows) == 1.0
     assert any("edge of the grid" in warning for warning in decision.warnings)
+
+
+def test_nothing_is_asked_for_beyond_what_can_be_trained():
+    def within(plan):
+        return constant(plan, min(max(plan.lr, 0.02), 0.5), plan.steps)
+
+    decision, study, _ = conclude(replace(STAGE, within=within), textbook)
+    assert {row.plan.lr for row in study.rows} == {0.5, 0.1, 0.02}
+    assert decision.winner.lr == 0.02
+    assert any("edge of what can be trained" in warning for warning in decision.warnings)
 
 
 def test_refining_inserts_the_texts_points_around_the_best():

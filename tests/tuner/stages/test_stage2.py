@@ -1,6 +1,7 @@
 """Stage 2 on hand-drawn curves: the pair, the rate that follows it, the seeds, the ties, and the number of steps."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,25 @@ def test_the_cell_in_which_stage_1_looked_is_its_own_winner():
     _, study, _ = conclude(best_at(64, 0.9))
     assert study.rows[0].plan.upto(0) == START.upto(0)
     assert START.common(study.rows[0].plan) == min(START.steps, study.rows[0].plan.steps)
+
+
+def test_pairs_beyond_what_can_be_trained_take_the_nearest_rate_or_are_left_out():
+    def within(plan):
+        return None if plan.momentum == 0.5 else constant(plan, min(plan.lr, 0.2), plan.steps)
+
+    decision, study, _ = conclude(best_at(256, 0.9), replace(STAGE, within=within))
+    assert {row.plan.momentum for row in study.rows} == {0.0, 0.9} and max(row.plan.lr for row in study.rows) == 0.2
+    assert (decision.winner.batch_size, decision.winner.lr) == (256, 0.2)
+    assert any("9 of 12 pairs cannot be trained as scaled" in warning for warning in decision.warnings)
+
+
+def test_a_winner_is_followed_no_further_than_it_can_be_trained():
+    def within(plan):
+        return plan if plan.steps <= 1_200 else plan.upto(1_200)
+
+    assert conclude(best_at(64, 0.9, speed=1e-5), replace(STAGE, batch_sizes=(64,)))[0].winner.steps > 1_200
+    decision, _, _ = conclude(best_at(64, 0.9, speed=1e-5), replace(STAGE, batch_sizes=(64,), within=within))
+    assert decision.winner.steps == 1_200 and any("not converged" in warning for warning in decision.warnings)
 
 
 def test_a_random_search_is_the_same_search_again():
