@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from studies.errors import StorageError
+from studies.failpoints import failpoint
 
 
 def write_whole(path: Path, content: bytes | str) -> Path:
@@ -22,12 +23,14 @@ def write_whole(path: Path, content: bytes | str) -> Path:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(aside, 0o666 & ~_umask())
+            failpoint("file.aside")
             os.replace(aside, path)
         except BaseException:
             os.unlink(aside)
             raise
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+    failpoint("file.moved")
     return path
 
 

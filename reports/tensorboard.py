@@ -13,6 +13,7 @@ from tensorboardX.record_writer import masked_crc32c
 
 from reports import words
 from studies.errors import StorageError
+from studies.failpoints import failpoint
 from studies.plan import Plan
 from studies.trial import Point
 
@@ -54,6 +55,7 @@ class TensorboardLog:
             events = [Event(wall_time=time.time(), file_version="brain.Event:2"), *events]
         with path.open("ab") as file:
             file.write(b"".join(_framed(event.SerializeToString()) for event in events))
+        failpoint("events.written")
 
 
 def run_name(plan: Plan) -> str:

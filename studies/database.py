@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import sessionmaker
 
 from studies.errors import InputError, StorageError
+from studies.failpoints import failpoint
 
 SCHEMA = 1
 BUSY_SECONDS = 60  # how long one SQLite connection waits for another's transaction
@@ -223,9 +224,12 @@ class Database:
 
     def _create(self) -> None:
         self.storage()  # creates Optuna's tables
+        failpoint("database.begun")
         with self.write() as connection:
             TABLES.create_all(connection)
             connection.execute(insert_new(connection, SCHEMAS), {"id": 1, "version": SCHEMA, "software": _software()})
+            failpoint("database.creating")
+        failpoint("database.created")
 
 
 def through(storage: optuna.storages.RDBStorage, connection: sa.Connection) -> optuna.storages.RDBStorage:

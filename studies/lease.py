@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from studies.database import STUDIES, Database, clock, insert_new, storable
 from studies.errors import BusyError, StorageError
+from studies.failpoints import failpoint
 from studies.study import StudyState
 
 T = TypeVar("T")
@@ -70,6 +71,8 @@ class Lease:
                     expires=now + seconds,
                 )
             )
+            failpoint("lease.taking")
+        failpoint("lease.taken")
         threading.Thread(target=self._keep, name=f"lease of {name}", daemon=True).start()
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
@@ -95,6 +98,8 @@ class Lease:
             now = clock(connection)
             # A renewal still under way must not bring it back to life: the token grows.
             self._set(connection, state=state, reason=storable(reason), token=self._token + 1, expires=0.0, updated=now)
+            failpoint("lease.releasing")
+        failpoint("lease.released")
 
     def _keep(self) -> None:
         """Renew until it is over or lost; a database that is away now may be back by the next time."""

@@ -32,6 +32,7 @@ from studies.database import (
 )
 from studies.decision import Decision
 from studies.errors import InputError
+from studies.failpoints import failpoint
 from studies.lease import Lease
 from studies.plan import Plan
 from studies.schedule import Constant, Warmup
@@ -86,6 +87,7 @@ class OptunaStudy:
         self.name, self.stage, self.metric, self._fingerprint = lease.name, stage, metric, fingerprint
         self._database, self._storage, self._lease = database, storage, lease
         self._study_id = lease.write(lambda connection: self._begin(connection, task))
+        failpoint("study.begun")
 
     def plan(self, plans: Sequence[Plan]) -> None:
         longest: dict[str, Plan] = {}
@@ -94,15 +96,18 @@ class OptunaStudy:
                 longest[plan.line] = plan
         if longest:
             self._lease.write(lambda connection: self._plan(connection, longest.values()))
+            failpoint("study.planned")
 
     def record(self, progress: Progress) -> None:
         self._lease.write(lambda connection: self._record(connection, progress))
+        failpoint("study.recorded")
 
     def trials(self) -> list[Trial]:
         return read_trials(self._database, self.name, self.stage)
 
     def decide(self, decision: Decision) -> None:
         self._lease.write(lambda connection: self._decide(connection, decision))
+        failpoint("study.decided")
 
     def _begin(self, connection: sa.Connection, task: str) -> int:
         storage, name = through(self._storage, connection), f"{self.name}/{self.stage}"
@@ -128,6 +133,7 @@ class OptunaStudy:
                 storage.set_study_user_attr(study_id, key, value)
         elif begun.fingerprint != self._fingerprint:
             self._begin_anew(connection, study_id, here)
+        failpoint("study.beginning")
         return study_id
 
     def _begin_anew(self, connection: sa.Connection, study_id: int, here: sa.ColumnElement) -> None:
@@ -152,6 +158,7 @@ class OptunaStudy:
                     storage.set_trial_user_attr(row.trial_id, key, value)
             elif row.state == State.FAILED or (row.state in (State.COMPLETE, State.PRUNED) and plan.steps > row.last):
                 self._open(connection, storage, plan, row)
+        failpoint("study.planning")
 
     def _open(self, connection: sa.Connection, storage: RDBStorage, plan: Plan, old: sa.Row | None) -> None:
         """A new row, going on from where a closed one of the same line ended, if there is one."""
@@ -200,6 +207,7 @@ class OptunaStudy:
         _update(connection, row, last=last, begun=begun)
         if row.state == State.RUNNING and progress.ended in (State.DIVERGED, State.FAILED):
             self._close(connection, row, progress.ended, progress.error or f"{progress.ended} at step {last}")
+        failpoint("study.recording")
 
     def _decide(self, connection: sa.Connection, decision: Decision) -> None:
         self._write(connection, decision)
@@ -211,6 +219,7 @@ class OptunaStudy:
                 self._close(connection, row, State.COMPLETE if row.last >= row.steps else State.PRUNED, "")
             else:
                 self._close(connection, row, candidate.state, candidate.outcome)
+        failpoint("study.deciding")
 
     def _write(self, connection: sa.Connection, decision: Decision) -> None:
         """Put the decision in force. With another winner than before, the later stages' no longer are: they rested on it."""

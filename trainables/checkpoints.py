@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from studies.errors import InputError, StorageError, TaskError
+from studies.failpoints import failpoint
 from studies.plan import Plan
 from studies.trial import Point
 
@@ -95,6 +96,7 @@ class Checkpoints:
     def sweep(self) -> None:
         """Remove what killed writers have left aside. A living one, which loses its file by this, writes it again."""
         self.remove(f"{self._own}/{name}" for name in self._names() if name.endswith(".tmp"))
+        failpoint("state.swept")
 
     def save(self, plan: Plan, checkpoint: Checkpoint) -> None:
         """Keep a state; when this returns, it survives whatever happens.
@@ -115,6 +117,7 @@ class Checkpoints:
             raise StorageError(
                 f"{self._place.where(file)}: {_why(error)}; nothing that was saved before is lost, run again to go on"
             ) from error
+        failpoint("state.kept")
 
     def steps(self, plan: Plan) -> Iterator[int]:
         """The steps of the path that have a state, the deepest first.
@@ -145,6 +148,7 @@ class Checkpoints:
     def drop(self, plan: Plan, steps: Iterable[int]) -> None:
         """Forget states that are no longer needed."""
         self.remove(self._file(plan, step) for step in steps)
+        failpoint("state.dropped")
 
     def files(self) -> dict[str, int]:
         """All that was ever kept in this folder, edited tasks' states included: bytes by FINGERPRINT/NAME.
@@ -389,7 +393,9 @@ def _move_in(path: Path, parts: Iterable[Any]) -> None:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
+        failpoint("state.aside")
         os.replace(name, path)
+        failpoint("state.moved")
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)

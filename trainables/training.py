@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from studies.errors import StorageError, TaskError
+from studies.failpoints import failpoint
 from studies.plan import Plan
 from studies.trial import Point, Progress, State
 from trainables.checkpoints import Checkpoint, Checkpoints
@@ -156,6 +157,7 @@ class Run:
     def tell(self) -> Iterator[Progress]:
         """What there is to report, if it is time to."""
         if self.ended or (self.fresh and time.monotonic() - self.reported > REPORT_SECONDS):
+            failpoint("plan.told")
             yield Progress(self.plan, tuple(self.fresh), self.begun, self.ended, self.error)
             self.fresh, self.reported = [], time.monotonic()
 

@@ -19,6 +19,7 @@ from reports.stages import StageResults
 from reports.tensorboard import TensorboardLog
 from studies.decision import QUESTIONS, Decision
 from studies.errors import InputError, Interrupted, StageError, TaskError, TuneError
+from studies.failpoints import failpoint
 from studies.ledger import Driver, Store
 from studies.plan import Plan, distinct_steps
 from studies.study import Study
@@ -87,8 +88,11 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
         with _runner(settings, workload, workspace) as runner:
             _run_stages(settings, workload, start, driver, runner, workspace, view)
         driver.done()
+    failpoint("run.done")
     report(store, workspace)
+    failpoint("run.reported")
     export(store, workspace, workspace.export)
+    failpoint("run.exported")
     return time.monotonic() - began
 
 

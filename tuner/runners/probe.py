@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from studies.errors import StorageError
+from studies.failpoints import failpoint
 from studies.plan import Plan
 from studies.trial import Progress, State
 from tuner.runners.job import Job
@@ -53,9 +54,11 @@ class Probes:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             aside.write_text(json.dumps({key: asdict(known) for key, known in self._known.items()}, indent=1))
+            failpoint("probe.aside")
             os.replace(aside, self._path)
         except OSError as error:
             raise StorageError(f"{self._path}: {error.strerror or error}; run again to go on") from error
+        failpoint("probe.kept")
 
     def share(self, plan: Plan) -> float | None:
         """The fraction of a GPU's memory that a plan takes, in [0, 1]; None: to be probed first."""

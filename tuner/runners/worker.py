@@ -5,6 +5,7 @@ from pathlib import Path
 
 import ray
 
+from studies.failpoints import failpoint
 from studies.plan import Plan
 from studies.trial import Progress
 from tuner.runners.bench import Bench, settle_in
@@ -29,6 +30,7 @@ class Worker:
         Raises: TaskError, InputError.
         """
         name = settle_in(self._folder, self._log)
+        failpoint("worker.arriving")
         self._bench = Bench(self._job)
         context = ray.get_runtime_context()
         gpus = context.get_accelerator_ids().get("GPU", [])
