@@ -1,9 +1,11 @@
 """Which Ray do we run on, and what does it have for us?"""
 
 import contextlib
+import fcntl
 import logging
 import math
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -11,9 +13,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from studies.errors import InputError, TuneError
+from studies.failpoints import failpoint
 
 log = logging.getLogger("tuner")
 
@@ -85,9 +89,8 @@ class Session:
             ours.callback(ray.shutdown)
             ray.init(self._address, log_to_driver=False, logging_level="ERROR")
             return
-        # A folder of our own: short, as Ray's sockets need it, and no "current cluster" for other programs to find.
-        folder = tempfile.TemporaryDirectory(prefix="ray-tune-", dir="/tmp", ignore_cleanup_errors=True)
-        ours.enter_context(folder)
+        folder = ours.enter_context(_own_folder())
+        failpoint("ray.starting")
         ours.callback(ray.shutdown)
         with _only_what_is_needed():
             ray.init(
@@ -98,9 +101,10 @@ class Session:
                 logging_level="ERROR",
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address="127.0.0.1",
-                _temp_dir=folder.name,
+                _temp_dir=folder,
                 _system_config={"preload_python_modules": PRELOADED},
             )
+        failpoint("ray.started")
 
 
 _session: Session | None = None
@@ -120,6 +124,41 @@ def stop() -> None:
     session, _session = _session, None
     if session:
         session.close()
+
+
+@contextlib.contextmanager
+def _own_folder() -> Iterator[str]:
+    """A folder for Ray: short, as its sockets need it, and no "current cluster" for other programs to find.
+
+    Its owner holds a lock on it. Those that nobody holds are of killed drivers, and are removed.
+    """
+    for left in Path("/tmp").glob("tune-ray-*"):
+        if lock := _lock(left):
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+    lock = None
+    while lock is None:  # somebody who sweeps may be quicker than we are
+        lock = _lock(folder := tempfile.mkdtemp(prefix="tune-ray-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _lock(folder: Path | str) -> int | None:
+    """The file descriptor that holds a folder's lock until it, or the process, ends; None if the folder is held or gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.stat(folder)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 @contextlib.contextmanager
