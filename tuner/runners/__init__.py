@@ -56,4 +56,4 @@ def prepare(name: str, address: str | None = None, workers: int | None = None, t
     if check_runner(name) != "serial":
         from tuner.runners import cluster
 
-        cluster.start(address, workers and workers * threads)
+        cluster.start(address, workers and workers * threads, environments=name == "tune")

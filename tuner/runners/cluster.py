@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +40,11 @@ class Session:
 
     Somebody else's Ray (an address, or one that this process has already joined) is left running when it is closed.
     One thread opens and closes it, and lives in between: Ray's processes die with the thread that started them.
+    environments: whether actors may ask for an environment of their own (Ray's `runtime_env`), as Ray Tune's do.
     """
 
-    def __init__(self, address: str | None, cpus: int | None):
-        self._address, self._cpus = address, cpus
+    def __init__(self, address: str | None, cpus: int | None, environments: bool = True):
+        self._address, self._cpus, self._environments = address, cpus, environments
         self._opened: Future[None] = Future()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
@@ -92,7 +93,7 @@ class Session:
         folder = ours.enter_context(_own_folder())
         failpoint("ray.starting")
         ours.callback(ray.shutdown)
-        with _only_what_is_needed():
+        with _only_what_is_needed(self._environments):
             ray.init(
                 "local",
                 num_cpus=self._cpus,
@@ -110,11 +111,11 @@ class Session:
 _session: Session | None = None
 
 
-def start(address: str | None = None, cpus: int | None = None) -> Session:
+def start(address: str | None = None, cpus: int | None = None, environments: bool = True) -> Session:
     """The session of this process; begun now, in the background, if there is none. cpus: None takes what there is."""
     global _session
     if _session is None:
-        _session = Session(address, cpus)
+        _session = Session(address, cpus, environments)
     return _session
 
 
@@ -162,19 +163,21 @@ def _lock(folder: Path | str) -> int | None:
 
 
 @contextlib.contextmanager
-def _only_what_is_needed() -> Iterator[None]:
+def _only_what_is_needed(environments: bool) -> Iterator[None]:
     """Ray without the helpers that a machine of its own has no use for: the autoscaler's monitor, the dashboard's server and
-    agent, the tail of the logs, the agent that builds environments. It starts in a third of the time, and takes two
-    seconds less of CPU time from whoever starts beside it. Ray has no option for it."""
+    agent, the tail of the logs, and the agent that builds environments, unless somebody asks for them. It starts in a third
+    of the time, and leaves two seconds of CPU time to whoever starts beside it. Ray has no option for it."""
     import ray
     from ray._private import services, utils
     from ray._private.node import Node
 
     changes = [(Node, name, _nothing) for name in ("start_monitor", "start_api_server", "start_log_monitor")]
-    if hasattr(ray._raylet, "persist_port"):  # a raylet that waits for its agents' ports, if it is not told of any
-        launch = services.start_ray_process
-        changes.append((services, "start_ray_process", lambda command, *args, **more: launch(_alone(command), *args, **more)))
-        changes.append((utils, "get_dashboard_dependency_error", _nothing))  # it imports them all to find out
+    if hasattr(ray._raylet, "persist_port"):  # its raylet waits for the ports of its agents, but for those that it is told
+        launch, instead = services.start_ray_process, _NO_DASHBOARD | ({} if environments else _NO_ENVIRONMENTS)
+        changes += [
+            (services, "start_ray_process", lambda command, *args, **more: launch(_raylet(command, instead), *args, **more)),
+            (utils, "get_dashboard_dependency_error", _nothing),  # it imports them all to find out
+        ]
     changes = [(owner, name, getattr(owner, name), change) for owner, name, change in changes if hasattr(owner, name)]
     for owner, name, _, change in changes:
         setattr(owner, name, change)
@@ -189,23 +192,22 @@ def _nothing(*args: Any, **options: Any) -> None:
     """In place of what is not needed."""
 
 
-_IDLER = 'sh -c "trap : INT; while kill -0 $PPID; do sleep 1; done"'  # lives as long as the raylet, which ends if it does not
-_NO_AGENTS = {
+_IDLER = 'sh -c "trap : INT; while kill -0 $PPID; do sleep 1; done"'  # a raylet ends with its agents; this ends with the raylet
+_NO_DASHBOARD = {
     "--dashboard_agent_command": _IDLER,
-    "--runtime_env_agent_command": _IDLER,
+    "--dashboard_agent_listen_port": -1,
     "--metrics-agent-port": -1,
     "--metrics_export_port": -1,
-    "--runtime_env_agent_port": -1,
-    "--dashboard_agent_listen_port": -1,
 }
+_NO_ENVIRONMENTS = {"--runtime_env_agent_command": _IDLER, "--runtime_env_agent_port": -1}
 
 
-def _alone(command: list[str]) -> list[str]:
-    """The command that starts a raylet, without its agents; every other command as it is."""
+def _raylet(command: list[str], instead: Mapping[str, Any]) -> list[str]:
+    """The command that starts a raylet, with these options instead; any other command as it is."""
     if not any(part.startswith("--runtime_env_agent_command=") for part in command):
         return command
-    kept = [part for part in command if part.partition("=")[0] not in _NO_AGENTS]
-    return kept + [f"{flag}={value}" for flag, value in _NO_AGENTS.items()]
+    kept = [part for part in command if part.partition("=")[0] not in instead]
+    return kept + [f"{option}={value}" for option, value in instead.items()]
 
 
 def _call_at(address: str) -> None:
