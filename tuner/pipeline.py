@@ -13,6 +13,7 @@ from platform import python_version
 from types import FrameType
 
 from reports.export import write_export
+from reports.files import sweep
 from reports.page import write_report
 from reports.progress import ProgressView
 from reports.stages import StageResults
@@ -85,6 +86,7 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     with store.drive(workspace.study, asked.model_dump(mode="json")) as driver, view:
         start = _start(settings, store, workspace)
         checkpoints.sweep()  # nobody else is at work on this study now
+        sweep(workspace.folder)
         with _runner(settings, workload, workspace) as runner:
             _run_stages(settings, workload, start, driver, runner, workspace, view)
         driver.done()

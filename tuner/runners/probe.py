@@ -3,12 +3,11 @@
 import json
 import logging
 import math
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from studies.errors import StorageError
+from reports.files import write_whole
 from studies.failpoints import failpoint
 from studies.plan import Plan
 from studies.trial import Progress, State
@@ -50,14 +49,7 @@ class Probes:
         if probe.words and probe.words != (self.known(plan) or Probe()).words:
             log.info("batch size %d, %s: %s", plan.batch_size, plan.optimizer, probe.words)
         self._known[self._key(plan)] = probe
-        aside = self._path.with_suffix(".tmp")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_text(json.dumps({key: asdict(known) for key, known in self._known.items()}, indent=1))
-            failpoint("probe.aside")
-            os.replace(aside, self._path)
-        except OSError as error:
-            raise StorageError(f"{self._path}: {error.strerror or error}; run again to go on") from error
+        write_whole(self._path, json.dumps({key: asdict(known) for key, known in self._known.items()}, indent=1))
         failpoint("probe.kept")
 
     def share(self, plan: Plan) -> float | None:
