@@ -1,5 +1,6 @@
 """How does a file get written? Whole or not at all."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -29,7 +30,8 @@ def write_whole(path: Path, content: bytes | str) -> Path:
 def sweep(folder: Path) -> None:
     """Remove what killed writers have left aside, in the folder and below."""
     for left in folder.rglob(".*.aside"):
-        left.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            left.unlink()
 
 
 def _move_in(path: Path, data: bytes) -> None:

@@ -6,6 +6,7 @@ A driver that was frozen or cut off for longer than its lease can therefore do n
 """
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -25,6 +26,9 @@ from studies.study import StudyState
 T = TypeVar("T")
 
 HOST = socket.gethostname()
+PATIENCE = 20  # leases, for which a database that is away is tried again
+
+log = logging.getLogger("tuner")
 
 
 def _place() -> str:
@@ -76,20 +80,30 @@ class Lease:
         threading.Thread(target=self._keep, name=f"lease of {name}", daemon=True).start()
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Do the work in a transaction that the lease guards; work must bear being repeated.
+        """Do the work in a transaction that the lease guards; work must bear being repeated."""
 
-        A server that does not answer is tried again for the length of a lease: a restart of it need not end the run.
-        """
-        patience = time.monotonic() + self._seconds
+        def guarded() -> T:
+            with self._database.write() as connection:
+                self._extend(connection, updated=clock(connection))
+                return work(connection)
+
+        return self.patiently(guarded)
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Do the work; again, while a server does not answer or a file is held by others: neither need end a run of days."""
+        began = time.monotonic()
+        told = False
         while True:
             try:
-                with self._database.write() as connection:
-                    self._extend(connection, updated=clock(connection))
-                    return work(connection)
-            except StorageError:
-                if self._database.local or time.monotonic() > patience:
+                return work()
+            except StorageError as error:
+                left = PATIENCE * self._seconds + began - time.monotonic()
+                if left < 0 or (self._database.local and "database is locked" not in str(error)):
                     raise
-                time.sleep(min(0.5, self._seconds / 10))
+                if not told:
+                    log.warning("%s; trying again for %.0f s", error, left)
+                    told = True
+            time.sleep(min(0.5, self._seconds / 10))
 
     def release(self, state: StudyState, reason: str) -> None:
         """Give it back, saying how it ended; nothing happens if it has been lost."""

@@ -93,7 +93,7 @@ class Store:
             with suppress(StorageError):
                 lease.release(*_ending(error))
             raise
-        lease.release(StudyState.DONE if driver.finished else StudyState.STOPPED, "")
+        lease.patiently(lambda: lease.release(StudyState.DONE if driver.finished else StudyState.STOPPED, ""))
 
     def close(self) -> None:
         """Give the connections back."""

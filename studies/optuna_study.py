@@ -103,7 +103,7 @@ class OptunaStudy:
         failpoint("study.recorded")
 
     def trials(self) -> list[Trial]:
-        return read_trials(self._database, self.name, self.stage)
+        return self._lease.patiently(lambda: read_trials(self._database, self.name, self.stage))
 
     def decide(self, decision: Decision) -> None:
         self._lease.write(lambda connection: self._decide(connection, decision))
