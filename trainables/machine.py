@@ -13,11 +13,13 @@ CONTEXT_BYTES = 1 << 30  # of a CUDA context with cuDNN and cuBLAS and their wor
 
 
 def settle(device: Literal["auto", "cpu", "cuda"], threads: int) -> str:
-    """Use so many threads in this process from now on; the device that "auto" means here.
+    """Use so many threads in this process from now on, whatever a task has changed before; the device that "auto" means here.
 
     Raises: InputError if CUDA is asked for and not there.
     """
     torch.set_num_threads(threads)
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device on this machine; valid here: auto, cpu")
     if device == "auto":

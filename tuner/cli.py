@@ -74,6 +74,7 @@ COMMON = {
     "workers": _option(int, "Trials at a time; as many as cores (or fit the GPUs) if not given."),
     "fuse": _option(bool, "Train plans that see the same batches as one model; measured if not given.", "--fuse/--no-fuse"),
     "gpus_per_trial": _option(float, "Share of a GPU for each trial; measured if not given."),
+    "trial_timeout": _option(float, "Seconds without a report after which a trial has failed; for ever if not given."),
     "threads": _option(int, "CPU threads per trial; 1 if not given."),
     "device": _option(str, "auto (default), cpu or cuda."),
     "checkpoints": _place("Folder or URL (s3://...) that takes the states; WORKDIR/STUDY/checkpoints if not given."),
@@ -290,13 +291,15 @@ def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
     dry_run = given.pop("dry_run", False)
     from tuner.settings import Settings
 
+    own = {"stages": stages, "workdir": str(_workdir(given)), "cwd": os.getcwd()}
+    options = {key: value for key, value in given.items() if key not in WHERE}
+    study = check_study_name(given.get("study", default_study_name(given.get("task", Settings().task))))
+    if not dry_run and "storage" not in given and not database(_workdir(given)).exists():
+        _prepare(Settings.of({}, options | own))  # nothing can be recorded, so Ray starts while all of this is imported
     store = _store(given)
-    study = check_study_name(given.pop("study", default_study_name(given.get("task", Settings().task))))
     recorded = next((record.settings for record in store.studies() if record.name == study), {})
     if recorded and given.get("task", recorded["task"]) != recorded["task"]:
         raise InputError(f"--study: {study!r} tunes {recorded['task']}, not {given['task']}; choose another name with --study")
-    own = {"stages": stages, "workdir": str(_workdir(given)), "cwd": os.getcwd()}
-    options = {key: value for key, value in given.items() if key not in PLACE}
     settings = Settings.of(recorded, options | own)
     if dry_run:
         return _forecast(settings, store.decisions(study), json)
@@ -318,7 +321,14 @@ def _forecast(settings: Any, decided: Any, json: bool) -> None:
         _emit({"forecast": [asdict(stage) | {"device_hours": stage.device_hours} for stage in told]})
 
 
+def _prepare(settings: Any) -> None:
+    from tuner.runners import prepare
+
+    prepare(settings.runner, settings.address, settings.workers, settings.threads)
+
+
 def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
+    _prepare(settings)
     from reports.progress import ProgressView, log_to
     from reports.summary import run_summary, write_decisions
     from tuner import pipeline

@@ -14,7 +14,6 @@ from types import FrameType
 
 from reports.export import write_export
 from reports.files import sweep
-from reports.page import write_report
 from reports.progress import ProgressView
 from reports.stages import StageResults
 from reports.tensorboard import TensorboardLog
@@ -168,7 +167,7 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
         threads=settings.threads,
         fuse=settings.fuse,
     )
-    options = {"address": settings.address, "workers": settings.workers, "gpus_per_trial": settings.gpus_per_trial}
+    options = {name: getattr(settings, name) for name in ("address", "workers", "gpus_per_trial", "trial_timeout")}
     runner = make_runner(settings.runner, job, **options)
     asked = False
 
@@ -202,6 +201,8 @@ def results(store: Store, study: str, points: int | None = None) -> list[StageRe
 
 def report(store: Store, workspace: Workspace) -> Path:
     """Write the study's report; its page."""
+    from reports.page import write_report  # with pandas and matplotlib, for which training does not wait
+
     return write_report(workspace.report, store.record(workspace.study), results(store, workspace.study, points=400))
 
 

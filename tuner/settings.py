@@ -43,6 +43,7 @@ class Settings(Value):
     address: str | None = None
     workers: Count | None = None
     gpus_per_trial: Positive | None = None
+    trial_timeout: Positive | None = None
     threads: Count = 1
     fuse: bool | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -104,7 +105,8 @@ class Settings(Value):
         epoch = workload.train_examples or 1_000 * batch_size
         steps = min(MOST_STEPS, max(FEWEST_STEPS, math.ceil(EPOCHS * epoch / batch_size)))
         max_steps = self.max_steps or _end(workload, batch_size) or steps
-        often = max(max_steps * batch_size / EVALUATIONS, workload.valid_examples / 3 / EVALUATION_SHARE)
+        apart = workload.point_examples if holds else workload.valid_examples / 3 / EVALUATION_SHARE
+        often = max(max_steps * batch_size / EVALUATIONS, apart)
         eval_examples = self.eval_examples or max(1, min(round(often), max_steps * batch_size // 8))
         every = max(1, round(eval_examples / batch_size))
         return self.model_copy(

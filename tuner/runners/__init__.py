@@ -17,15 +17,21 @@ def _ray(job: Job, **options: Any) -> Runner:
 def _serial(job: Job, **options: Any) -> Runner:
     from tuner.runners.serial import SerialRunner
 
-    for option in (name for name, value in options.items() if value is not None):
-        raise InputError(f"--{option.replace('_', '-')}: --runner serial has no use for it; --runner ray has")
+    _refuse("serial", options)
     return SerialRunner(job)
 
 
-def _tune(job: Job, **options: Any) -> Runner:
+def _tune(job: Job, trial_timeout: float | None = None, **options: Any) -> Runner:
     from tuner.runners.ray_tune import TuneRunner
 
+    _refuse("tune", {"trial_timeout": trial_timeout, "fuse": job.fuse or None})
     return TuneRunner(job, **options)
+
+
+def _refuse(runner: str, options: dict[str, Any]) -> None:
+    """Raises: InputError if one of them is given."""
+    for option in (name for name, value in options.items() if value is not None):
+        raise InputError(f"--{option.replace('_', '-')}: --runner {runner} has no use for it; --runner ray has")
 
 
 RUNNERS: dict[str, Callable[..., Runner]] = {"ray": _ray, "serial": _serial, "tune": _tune}

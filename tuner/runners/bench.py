@@ -43,7 +43,7 @@ class Bench:
         from trainables.machine import settle
         from trainables.task import load_task
 
-        self._job = job
+        self._job, self._folder = job, os.getcwd()
         self._device = settle(job.device, job.threads)
         self._workload = load_task(job.task, job.data)
         if self._workload.fingerprint != job.fingerprint:
@@ -52,10 +52,11 @@ class Bench:
 
     def carry_out(self, cohort: Sequence[Errand], fused: bool, stop: Callable[[], bool]) -> Iterator[Progress]:
         """Its reports, as they come. Raises: StorageError."""
-        from trainables.machine import release
+        from trainables.machine import release, settle
         from trainables.training import carry_out
 
-        yield from carry_out(
+        settle(self._job.device, self._job.threads)
+        for progress in carry_out(
             self._workload,
             [errand.plan for errand in cohort],
             self._checkpoints,
@@ -64,7 +65,9 @@ class Bench:
             keep=frozenset().union(*(errand.keep for errand in cohort)),
             fused=fused,
             stop=stop,
-        )
+        ):
+            os.chdir(self._folder)  # the task may have gone elsewhere
+            yield progress
         release()
 
     def probe(self, plans: Sequence[Plan]) -> Probe:

@@ -24,18 +24,22 @@ log = logging.getLogger("tuner")
 
 
 class WorkerDied(Exception):
-    """Its process is gone. what: which one, in a line; the message goes on with the end of what it had printed."""
+    """Its process is gone. what: which one, in a line; the message goes on with the end of what it had printed. late: it was
+    ended because nothing had been heard of it for too long."""
 
-    def __init__(self, what: str, log: Path):
-        self.what = what
+    def __init__(self, what: str, log: Path, late: bool):
+        self.what, self.late = what, late
         super().__init__(f"{what}; the end of its log {log}:\n{_tail(log) or '(empty)'}")
 
 
 def _tail(log: Path) -> str:
+    """The last of it; of a crash that Python itself tells of, what it tells first: where."""
     try:
-        return log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
+        text = log.read_bytes()[-10 * TAIL_BYTES :].decode(errors="replace")
     except OSError:
         return ""
+    _, crash, where = text.rpartition("Fatal Python error")
+    return (crash + where)[:TAIL_BYTES].strip() if crash else text[-TAIL_BYTES:].strip()
 
 
 @dataclass(eq=False)
@@ -44,7 +48,7 @@ class Hand:
 
     waits: the answer that is expected of it, or the stream of them; None while it is idle. hear: what to do with one.
     cohort: what it carries out. gpu: its name, "" if none; share: the part of that GPU's memory each of its errands may
-    take; load: the part they take together.
+    take; load: the part they take together. heard: when something was last heard of it, by time.monotonic(). late: ended.
     """
 
     actor: Any
@@ -56,19 +60,23 @@ class Hand:
     cohort: tuple[Errand, ...] = ()
     share: float = 0.0
     load: float = 0.0
+    heard: float = 0.0
+    late: bool = False
 
     def ask(self, answer: Any, hear: Callable[["Hand", Any], None], cohort: Sequence[Errand], share: float) -> None:
         self.waits, self.hear, self.cohort, self.share, self.load = answer, hear, tuple(cohort), share, share * len(cohort)
+        self.heard = time.monotonic()
 
     def rest(self) -> None:
         self.waits, self.cohort, self.share, self.load = None, (), 0.0, 0.0
 
 
 class Crew:
-    """The workers of one driver; each that dies is replaced."""
+    """The workers of one driver; each that dies is replaced. timeout: seconds without a report after which one that is at work
+    is ended; None: never."""
 
-    def __init__(self, job: Job, slots: Slots):
-        self._job, self._slots = job, slots
+    def __init__(self, job: Job, slots: Slots, timeout: float | None = None):
+        self._job, self._slots, self._timeout = job, slots, timeout or math.inf
         self._numbers = itertools.count()
         self._stillborn = 0
         self._complain = time.monotonic() + PATIENCE_SECONDS
@@ -89,6 +97,10 @@ class Crew:
         waiting = {hand.waits: hand for hand in self.hands if hand.waits is not None}
         if not waiting:
             return
+        for hand in self.hands:
+            if hand.cohort and not hand.late and time.monotonic() - hand.heard > self._timeout:
+                hand.late = True
+                ray.kill(hand.actor)
         ready, _ = ray.wait(list(waiting), num_returns=1, timeout=seconds)
         if time.monotonic() > self._complain:
             self._complain = math.inf
@@ -107,11 +119,13 @@ class Crew:
         except RayActorError:
             ray.kill(hand.actor)  # it may be merely out of reach
             self.hands[self.hands.index(hand)] = self._hire()
-            what = f"{hand.name} died (killed, out of memory, or crashed in native code)"
-            hand.hear(hand, WorkerDied(what, hand.log))
+            silent = f"was ended: nothing was heard of its trial for {self._timeout:g} s (--trial-timeout)"
+            what = silent if hand.late else "died (killed, out of memory, or crashed in native code)"
+            hand.hear(hand, WorkerDied(f"{hand.name} {what}", hand.log, hand.late))
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, TuneError) else error) from None
         else:
+            hand.heard = time.monotonic()
             hand.hear(hand, said)
 
     def dismiss(self) -> None:

@@ -18,7 +18,7 @@ from ray.exceptions import RayActorError
 from ray.tune.result import DONE, RESULT_DUPLICATE
 from ray.tune.search import Searcher
 
-from studies.errors import InputError, Interrupted, StorageError, TuneError
+from studies.errors import Interrupted, StorageError, TuneError
 from studies.plan import Plan
 from studies.trial import Progress, State
 from tuner.runners import cluster
@@ -44,8 +44,6 @@ class TuneRunner:
     """
 
     def __init__(self, job: Job, address: str | None = None, workers: int | None = None, gpus_per_trial: float | None = None):
-        if job.fuse:
-            raise InputError("--fuse: --runner tune trains a plan a trial; --runner ray fuses")
         self._job, self._workers, self._gpus = replace(job, fuse=False), workers, gpus_per_trial
         self._stopped = self._closed = False
         cluster.start(address, workers and workers * job.threads)

@@ -1,5 +1,7 @@
 """What does a worker do, in its own process, on whatever machine Ray has put it?"""
 
+import os
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -46,7 +48,11 @@ class Worker:
 
         Raises: StorageError.
         """
-        yield from self._bench.carry_out(cohort, fused, lambda: self._stopped >= run)
+        try:
+            yield from self._bench.carry_out(cohort, fused, lambda: self._stopped >= run)
+        except KeyboardInterrupt:  # nobody presses keys here: the task raised it, and means to end its process
+            traceback.print_exc()
+            os._exit(1)
 
     @ray.method(concurrency_group="beside")
     def stop(self, run: int) -> None:

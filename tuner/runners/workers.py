@@ -27,14 +27,22 @@ class RayRunner:
 
     address: an existing Ray cluster whose machines share this folder; None starts Ray here, for this process alone.
     workers: None takes as many as there is room for. gpus_per_trial: None measures how many trials fit on a GPU.
+    trial_timeout: seconds; a trial that has reported nothing for so long has FAILED, and its worker is ended.
     Ray and the workers start in the background, so what is wrong with them comes out of `run`: TuneError, or
     InputError where what was asked for cannot be had. A stop is answered by one Interrupted: by the run under way,
     else by the next. A worker that dies is replaced, and its plan tried again from its checkpoint; a plan whose
     workers die three times without getting on has FAILED.
     """
 
-    def __init__(self, job: Job, address: str | None = None, workers: int | None = None, gpus_per_trial: float | None = None):
-        self._job, self._workers, self._gpus = job, workers, gpus_per_trial
+    def __init__(
+        self,
+        job: Job,
+        address: str | None = None,
+        workers: int | None = None,
+        gpus_per_trial: float | None = None,
+        trial_timeout: float | None = None,
+    ):
+        self._job, self._workers, self._gpus, self._timeout = job, workers, gpus_per_trial, trial_timeout
         self._stopped = False
         self._closed = False
         self._runs = 0
@@ -46,7 +54,7 @@ class RayRunner:
         try:
             cluster.start().wait()
             slots = cluster.slots(cluster.machines(), self._job.threads, self._gpus, self._job.device, self._workers)
-            self._crew.set_result(Crew(self._job, slots))
+            self._crew.set_result(Crew(self._job, slots, self._timeout))
         except BaseException as error:
             self._crew.set_exception(error)
         if self._closed:
@@ -189,7 +197,9 @@ class _Run:
             before, deaths = self._deaths.get(errand.plan, (-1.0, 0))
             deaths = deaths + 1 if reached <= before else 1
             self._deaths[errand.plan] = reached, deaths
-            if deaths < TRIES:
+            if death.late:
+                self._tell(Progress(errand.plan, ended=State.FAILED, error=str(death)))
+            elif deaths < TRIES:
                 log.warning("%s; its plan goes on from its checkpoint in another worker", death.what)
                 self._agenda.put_back(errand)
             else:
