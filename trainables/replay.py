@@ -53,8 +53,8 @@ class Recording:
 class Replay:
     """A recorded table as a workload (trainables.trainable.Workload).
 
-    max_steps: where the table ends, at the batch size with which stage 1 looks. holds: the recorded optimizers, batch
-    sizes, momenta and seeds.
+    holds: the recorded optimizers, batch sizes, momenta and seeds. point_examples: training examples from one recorded point
+    to the next, where these lie furthest apart.
 
     Raises: InputError if the file is no such table.
     """
@@ -75,6 +75,8 @@ class Replay:
             runs.setdefault(lr, Recording([], {name: [] for name in MEASURED})).add(step, measured)
             self._ends[batch_size] = max(step, self._ends.get(batch_size, 0))
         self.holds = self.holding()
+        runs = ((choices[1], run) for choices, rates in self._runs.items() for run in rates.values())
+        self.point_examples = max(batch_size * run.steps[-1] / len(run.steps) for batch_size, run in runs)
 
     def holding(self, **given: Any) -> dict[str, list]:
         """The choices there are among the runs with these values: holding(optimizer="adam")["momentum"]."""

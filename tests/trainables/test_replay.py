@@ -89,7 +89,7 @@ def test_what_a_table_holds(replay):
     assert replay.target == Metric(name="val_accuracy", mode="max")
     assert replay.holds == {"optimizer": ["adam", "sgd"], "batch_size": [10, 20], "momentum": [0.5], "seed": [4]}
     assert replay.holding(optimizer="adam") == {"optimizer": ["adam"], "batch_size": [20], "momentum": [0.5], "seed": [4]}
-    assert (replay.max_steps(10), replay.max_steps(20)) == (12, 2)
+    assert (replay.max_steps(10), replay.max_steps(20), replay.point_examples) == (12, 2, 40)
 
 
 def test_a_table_without_accuracy_is_judged_by_its_loss(tmp_path):

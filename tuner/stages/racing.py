@@ -46,15 +46,30 @@ class Rungs:
     """The lengths at which a race is judged.
 
     shares: of the whole path, ascending, the last one 1. eval_examples: training examples between evaluations; every
-    length is a whole number of these intervals.
+    length is a whole number of these intervals. fewest: beyond every rung only the better half goes on, but no fewer than
+    this (successive halving, arXiv:1502.07943); None: all the hopeful.
     """
 
     shares: tuple[float, ...]
     eval_examples: float
+    fewest: int | None = None
 
     def cut(self, plan: Plan, share: float) -> Plan:
         every = plan.every(self.eval_examples)
         return plan.upto(min(plan.steps, max(FEWEST, math.ceil(share * plan.steps / every)) * every))
+
+    def quota(self, contenders: int, place: int) -> int:
+        """How many of them may go on to the rung at this place."""
+        return contenders if self.fewest is None else max(self.fewest, math.ceil(contenders / 2**place))
+
+    def most(self, plans: Sequence[Plan]) -> list[Plan]:
+        """How far the plans go at most: the longest are the last to be left."""
+        dear = sorted(plans, key=lambda plan: plan.steps, reverse=True)
+        cuts = [self.cut(plan, self.shares[0]) for plan in dear]
+        for place, share in enumerate(self.shares):
+            for i in range(min(len(dear), self.quota(len(dear), place))):
+                cuts[i] = self.cut(dear[i], share)
+        return cuts
 
 
 def race(
@@ -70,17 +85,34 @@ def race(
     finalists, everything broke.
     """
     horizon = max(plan.examples for plan in plans)
-    trials = results.see([rungs.cut(plan, rungs.shares[0]) for plan in plans])
-    for share in rungs.shares:
-        ends = [rungs.cut(plan, share) for plan in plans]
-        while behind := [i for i in hopeful(metric, trials, horizon) if trials[i].last < ends[i].steps]:
-            for i, trial in zip(behind, results.see([ends[i] for i in behind])):
+    ends = [[rungs.cut(plan, share) for plan in plans] for share in rungs.shares]
+    trials = results.see(ends[0])
+    for place, goals in enumerate(ends):
+        quota = rungs.quota(len(plans), place)
+        while behind := [
+            i
+            for i in set(_ranked(metric, trials, ends[:place])[:quota]) & set(hopeful(metric, trials, horizon))
+            if trials[i].last < goals[i].steps
+        ]:
+            for i, trial in zip(behind, results.see([goals[i] for i in behind])):
                 trials[i] = trial
         left = [trials[i] for i in hopeful(metric, trials, horizon)]
         if enough(left):
             return Race(tuple(trials), tuple(left))
-    finalists = [trial for trial, end in zip(trials, ends) if trial.last >= end.steps and not trial.broken]
+    finalists = [trial for trial, end in zip(trials, ends[-1]) if trial.last >= end.steps and not trial.broken]
     return Race(tuple(trials), tuple(finalists))
+
+
+def _ranked(metric: Metric, trials: Sequence[Trial], rungs: Sequence[Sequence[Plan]]) -> list[int]:
+    """Places of those that did not break: first who passed most of these rungs, of them the best at the last one passed,
+    of equals the one with the fewest steps."""
+
+    def standing(i: int) -> tuple[int, float, int, int]:
+        passed = [rung[i] for rung in rungs if trials[i].last >= rung[i].steps]
+        fall = _fall(metric, trials[i])
+        return -len(passed), _at(fall, passed[-1].examples) if passed and fall else math.inf, passed[-1].steps if passed else 0, i
+
+    return sorted((i for i, trial in enumerate(trials) if not trial.broken), key=standing)
 
 
 def hopeful(metric: Metric, trials: Sequence[Trial], horizon: float) -> list[int]:

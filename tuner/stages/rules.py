@@ -116,11 +116,16 @@ def wobble(metric: Metric, trial: Trial) -> float:
     return math.sqrt(fmean(bend * bend for bend in bends) / 6) if bends else 0.0
 
 
-def deep(metric: Metric, trials: Sequence[Trial]) -> list[Trial]:
-    """Those whose training loss fell (nearly) as deep as the deepest; the best validating first."""
+def deep(metric: Metric, trials: Sequence[Trial], field: Sequence[Trial] = ()) -> list[Trial]:
+    """Those whose training loss fell (nearly) as deep as the deepest; the best validating first.
+
+    field: others that began with them. Whoever stands highest at its first evaluation tells where the descent began: by then
+    a good one has much of it behind.
+    """
     falls = [best_so_far(trial.curve("train_loss")) for trial in trials]
     deepest = min(fall[-1][1] for fall in falls)
-    highest = max((fall[0][1] for fall in falls if math.isfinite(fall[0][1])), default=deepest)
+    firsts = [loss for trial in (*trials, *field) if not trial.broken for _, loss in trial.curve("train_loss")[:1]]
+    highest = max(filter(math.isfinite, firsts), default=deepest)
     screened = [trial for trial, fall in zip(trials, falls) if fall[-1][1] <= deepest + DEPTH * (highest - deepest)]
     return sorted(screened, key=lambda trial: (*better(metric, height(metric, trial)), trial.number))
 

@@ -87,7 +87,7 @@ class Stage1(Search):
 
     def _winner(self, sweep: Race) -> Trial:
         """Of the curves that fell deep the one that validates best; of its equals the one that converged first."""
-        equals = rules.level(self.metric, rules.deep(self.metric, sweep.finalists))
+        equals = rules.level(self.metric, rules.deep(self.metric, sweep.finalists, sweep.trials))
         return min(equals, key=lambda trial: (rules.convergence(self.metric, trial), -trial.plan.lr))
 
     def _converged(self, trial: Trial) -> bool:
@@ -107,7 +107,7 @@ class Stage1(Search):
         return None
 
     def _decision(self, start: Plan, results: Results, sweep: Race) -> Decision:
-        metric, won, deep = self.metric, self._winner(sweep), rules.deep(self.metric, sweep.finalists)
+        metric, won, deep = self.metric, self._winner(sweep), rules.deep(self.metric, sweep.finalists, sweep.trials)
         step_nums = min(self._step_nums(won), self.max_steps)
         winner = results.of(constant(start, won.plan.lr, step_nums))
         second = next((trial for trial in [*deep, *sweep.finalists] if trial is not won), None)
@@ -149,7 +149,7 @@ class Stage1(Search):
                 if trial in deep
                 else "its training loss did not fall as deep"
                 if trial in sweep.finalists
-                else f"left at step {trial.last}: at its pace it could not catch up by step {self.max_steps}"
+                else f"left at step {trial.last}: it would not have caught up by step {self.max_steps}"
             )
             yield candidate(self.metric, f"lr {show(trial.plan.lr)}", [trial], outcome, trial not in sweep.finalists)
 

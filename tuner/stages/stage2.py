@@ -1,7 +1,8 @@
 """Stage 2: which batch size and which momentum, jointly?
 
 The second stage of the text in method/004: both act on the noise of the gradient, so they are searched together, by grid or
-at random; loss curves screen, validation decides; then the number of steps is trimmed, or extended for a smaller batch.
+at random, raced by halves; loss curves screen, validation decides; a rate that was scaled is checked where it landed; then the
+number of steps is trimmed, or extended for a smaller batch.
 How the rate follows the batch is method/003 (Goyal et al. 2017, arXiv:1706.02677). Budgets are counted in examples.
 """
 
@@ -26,6 +27,14 @@ MOMENTA = (0.0, 0.5, 0.9, 0.95)
 
 LEADERS = 3
 """How many are repeated with other seeds: the best, the next, and the cheapest of those a single run cannot tell from it."""
+
+RUNGS = (1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Shares of the path after which the better half of the pairs goes on; the first lies beyond the warm-up. Halving is sound
+here as it is not in stage 1: at an equal effective rate, curves over examples run side by side until the rule breaks."""
+
+NEARBY = (3.0, 0.3)
+"""Rates tried around one that was scaled (the text's points around a likely rate): the rules of scaling hold over a range
+that differs from task to task (Shallue et al. 2019, arXiv:1811.03600)."""
 
 GROWTH = 2.0
 """A rate that grew more than this is warmed up to: method/003 sees the linear rule break early in training."""
@@ -72,7 +81,9 @@ class Stage2(Search):
     def most(self, start: Plan) -> list[Plan]:
         plans = self._plans(start)
         leaders = sorted(plans, key=lambda plan: plan.steps)[-LEADERS:]
-        return [*plans, *(plan for leader in leaders for plan in with_seeds(leader, self.repeats)[1:])]
+        searched = plans if self.exhaustive else self._rungs.most(plans)
+        nearby = self._nearby(start, leaders[-1], NEARBY)
+        return [*searched, *nearby, *(plan for leader in leaders for plan in with_seeds(leader, self.repeats)[1:])]
 
     def cells(self, start: Plan) -> list[tuple[int, float]]:
         """The pairs that are tried: the start's own first."""
@@ -110,20 +121,47 @@ class Stage2(Search):
         ramp = Segment(steps=warm, rate=Warmup(start=lr / growth, lr=lr, over=warm))
         return cell.then(ramp).then(Segment(steps=max(1, steps - warm), rate=Constant(lr=lr)))
 
+    @property
+    def _rungs(self) -> Rungs:
+        return Rungs(RUNGS, self.eval_examples, fewest=LEADERS)
+
     def _search(self, start: Plan, results: Results) -> Race:
+        """The pairs against each other; then the rate of the best, where scaling made it, against its neighbours."""
         plans = self._plans(start)
-        if self.exhaustive:
-            trials = tuple(results.see(plans))
-            search = Race(trials, tuple(trial for trial in trials if not trial.broken))
-        else:
-            search = race(self.metric, results, plans, Rungs((1 / 4, 1 / 2, 1.0), self.eval_examples))
+        search = self._race(results, plans, self._rungs)
         if not search.finalists:
             told = "; ".join(f"{_label(trial.plan)} {reason(trial)}" for trial in search.trials)
             raise StageError(f"stage2: nothing trains ({told}); mend the task, or try --lr-scaling none")
+        best, factors = rules.deep(self.metric, search.finalists, search.trials)[0], NEARBY
+        while near := self._nearby(start, best.plan, factors):
+            around = self._race(results, [best.plan, *near], Rungs(RUNGS, self.eval_examples))
+            fresh = (trial for trial in around.finalists if trial.plan != best.plan)
+            search = Race((*search.trials, *around.trials[1:]), (*search.finalists, *fresh))
+            ranked = rules.deep(self.metric, search.finalists, search.trials)
+            if best in rules.level(self.metric, ranked):
+                break
+            best, factors = ranked[0], [factor for plan, factor in near.items() if plan == ranked[0].plan]
         return search
 
+    def _race(self, results: Results, plans: list[Plan], rungs: Rungs) -> Race:
+        if not self.exhaustive:
+            return race(self.metric, results, plans, rungs)
+        trials = tuple(results.see(plans))
+        return Race(trials, tuple(trial for trial in trials if not trial.broken))
+
+    def _nearby(self, start: Plan, plan: Plan, factors: Iterable[float]) -> dict[Plan, float]:
+        """The plan at so many times its rate, by these factors; nothing for a rate that was not scaled."""
+        if self.lr_scaling == "none" or plan.upto(0) == start.upto(0):
+            return {}
+        near = {self.within(_scaled(plan, factor)): factor for factor in factors}
+        return {found: factor for found, factor in near.items() if found and found != plan}
+
     def _leaders(self, start: Plan, search: Race) -> list[Trial]:
-        ranked = rules.deep(self.metric, search.finalists)
+        """Of different pairs: each stands for itself at the best of its rates."""
+        pairs: dict[Plan, Trial] = {}
+        for trial in rules.deep(self.metric, search.finalists, search.trials):
+            pairs.setdefault(trial.plan.upto(0), trial)
+        ranked = list(pairs.values())
         equals = rules.level(self.metric, ranked)
         cheapest = sorted(equals[2:], key=lambda trial: _price(start, trial.plan))
         return [*ranked[:2], *cheapest][:LEADERS]
@@ -170,8 +208,8 @@ class Stage2(Search):
             warnings=tuple(self._warnings(start, search, winner, lasting)),
             words=(
                 f"Batch size {winner.batch_size} with momentum {show(winner.momentum)} (rate {show(winner.lr)}): of"
-                f" {len(search.trials)} pairs {len(search.finalists)} went the whole way and {len(leaders)} were repeated with"
-                f" other seeds; {metric.name} {show(values.mean)}.",
+                f" {len(search.trials)} candidates {len(search.finalists)} went the whole way and {len(leaders)} were repeated"
+                f" with other seeds; {metric.name} {show(values.mean)}.",
                 _told(won),
                 f"The curve has converged at step {converged}: the number of steps {change} {winner.steps}.",
             ),
@@ -189,7 +227,7 @@ class Stage2(Search):
         for trial in sorted(search.trials, key=lambda trial: rules.better(self.metric, rules.height(self.metric, trial))):
             if trial.number not in repeated:
                 there = trial in search.finalists
-                outcome = "validates worse" if there else f"left at step {trial.last}: at its pace it could not catch up"
+                outcome = "validates worse" if there else f"left at step {trial.last}: the better half went on"
                 yield candidate(self.metric, _label(trial.plan), [trial], outcome, not there)
 
     def _warnings(self, start: Plan, search: Race, winner: Plan, lasting: Trial) -> Iterable[str]:
@@ -206,8 +244,18 @@ class Stage2(Search):
                 yield f"{_label(trial.plan)} {reason(trial)}"
 
 
+def _scaled(plan: Plan, factor: float) -> Plan:
+    """The plan at so many times its rates."""
+
+    def times(part: Segment) -> Segment:
+        rates = {name: float(f"{getattr(part.rate, name) * factor:.6g}") for name in ("lr", "start") if hasattr(part.rate, name)}
+        return Segment(steps=part.steps, rate=part.rate.model_copy(update=rates))
+
+    return plan.but(segments=tuple(map(times, plan.segments)))
+
+
 def _label(plan: Plan) -> str:
-    return f"batch {plan.batch_size}, momentum {show(plan.momentum)}"
+    return f"batch {plan.batch_size}, momentum {show(plan.momentum)}, lr {show(plan.lr)}"
 
 
 def _price(start: Plan, plan: Plan) -> tuple[int, float]:

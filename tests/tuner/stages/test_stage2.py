@@ -10,7 +10,7 @@ from studies.plan import Plan, constant
 from studies.schedule import Warmup
 from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil, falling
 from tuner.stages.stage import Results, run_stage
-from tuner.stages.stage2 import Stage2
+from tuner.stages.stage2 import WARMUP_SHARE, Stage2
 
 START = constant(Plan(batch_size=64, momentum=0.9), 0.1, 1_000)
 STAGE = Stage2(ACCURACY, eval_examples=1_280, batch_sizes=(32, 64, 128, 256), momenta=(0.0, 0.5, 0.9))
@@ -126,6 +126,29 @@ def test_the_hopeless_are_left_early():
     assert raced.cost.steps_trained < whole.cost.steps_trained
 
 
+def test_the_better_half_goes_on_after_the_warm_up():
+    _, study, _ = conclude(best_at(128, 0.5, gap=0.002))
+    lengths = [row.plan.examples / START.examples for row in study.rows if row.plan.seed == 0]
+    assert len(lengths) == 12 + 2
+    assert sum(length > 0.15 for length in lengths) <= 6 + 2 and sum(length > 0.3 for length in lengths) <= 3 + 2
+    assert min(lengths) > WARMUP_SHARE
+
+
+@pytest.mark.parametrize("best", [0.6, 0.06])
+def test_a_scaled_rate_is_checked_against_its_neighbours(best):
+    """Batch 128 at momentum 0.9 would have 0.2; the way that is better is followed as long as it gets better."""
+
+    def draw(plan, step):
+        off = abs(math.log(plan.lr / best)) if plan.batch_size == 128 else 3
+        return falling(1e-4 * plan.batch_size, 0.01, 0.95 - 0.03 * off)(step)
+
+    stage = replace(STAGE, batch_sizes=(64, 128), momenta=(0.9,), warmup=False)
+    decision, study, _ = conclude(draw, stage)
+    rates = {row.plan.lr for row in study.rows if row.plan.batch_size == 128}
+    assert decision.winner.lr == best and rates == {0.2, 0.6, 0.06, {0.6: 1.8, 0.06: 0.018}[best]}
+    assert len({row.plan.lr for row in conclude(draw, replace(stage, lr_scaling="none"))[1].rows}) == 1
+
+
 def test_when_nothing_trains_it_says_so():
     with pytest.raises(StageError, match="stage2: nothing trains"):
         conclude(lambda plan, step: (math.nan, 0.1))
@@ -135,7 +158,7 @@ def test_a_broken_cell_does_not_break_the_search():
     draw = best_at(128, 0.5)
     decision, _, _ = conclude(lambda plan, step: (math.inf, 0.1) if plan.momentum == 0 else draw(plan, step))
     assert (decision.winner.batch_size, decision.winner.momentum) == (128, 0.5)
-    assert sum("momentum 0 diverged" in warning for warning in decision.warnings) == 4
+    assert sum("momentum 0, lr" in warning and "diverged" in warning for warning in decision.warnings) == 4
 
 
 def test_wanting_is_pure():
