@@ -120,7 +120,11 @@ class ProgressView:
             log.info("%s: %s: %s", self._name, name, row.words)
         else:
             why = words.last_line(progress.error)
-            log.info("%s: %s at step %s: %s: %s", self._name, row.state.value, row.last, words.plan(row.plan), why)
+            told = f"{self._name}: {row.state.value} at step {row.last}: {words.plan(row.plan)}: {why}"
+            if row.state is State.FAILED:
+                log.warning("%s; the study goes on without it\n%s", told, progress.error)
+            else:
+                log.info("%s", told)
 
     def decided(self, decision: Decision) -> None:
         """A stage has its decision."""
@@ -199,6 +203,15 @@ def log_to(path: Path, console: Console) -> None:
         handler.set_name(__name__)
         root.addHandler(handler)
     root.setLevel(logging.INFO)
+
+
+def troubles(path: Path) -> list[str]:
+    """The warnings and errors in a study's log, oldest first, each with its time: their first lines."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line for line in lines if line.split(" ", 2)[1:2] in (["WARNING"], ["ERROR"], ["CRITICAL"])]
 
 
 class _ConsoleHandler(logging.Handler):

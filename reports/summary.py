@@ -20,6 +20,9 @@ PLAIN_WIDTH = 10_000
 WARNINGS = 6
 """So many of a stage's warnings are told in full."""
 
+TROUBLES = 6
+"""So many of the log's latest warnings are told with a study's status."""
+
 STYLES = {StudyState.RUNNING: "cyan", StudyState.DONE: "green", StudyState.FAILED: "red"}
 
 
@@ -97,9 +100,15 @@ def write_forecast(console: Console, stages: Sequence[Mapping[str, Any]], worker
 
 
 def write_status(
-    console: Console, studies: Sequence[StudyRecord], results: Mapping[str, Sequence[StageResults]], *, whole: bool = False
+    console: Console,
+    studies: Sequence[StudyRecord],
+    results: Mapping[str, Sequence[StageResults]],
+    *,
+    whole: bool = False,
+    troubles: Sequence[str] = (),
 ) -> None:
-    """A table of the studies. results: of each, by its name; whole: with their stages and decisions below."""
+    """A table of the studies. results: of each, by its name; whole: with their stages and decisions below, and with what went
+    wrong: the troubles that the log tells of, how the run ended, and how to go on."""
     if not studies:
         console.print("No studies yet; start one with: tune run --task digits")
         return
@@ -110,8 +119,11 @@ def write_status(
         table.add_row(*_status(study, results.get(study.name, ())))
     _print(console, table)
     for study in studies if whole else ():
-        if study.reason:
-            console.print(Text(f"\n{words.plain(study.reason)}", style="yellow"))
+        for trouble in (*troubles[-TROUBLES:], study.reason):
+            if trouble:
+                console.print(Text(words.plain(trouble), style="yellow"), soft_wrap=True)
+        if study.state in (StudyState.STOPPED, StudyState.FAILED, StudyState.STALE):
+            console.print(f"Go on with: tune resume {study.name}", markup=False)
         console.print()
         for stage in results.get(study.name, ()):
             _print(console, decision_in_words(stage.decision) if stage.decision else _undecided(stage))

@@ -183,12 +183,14 @@ def resume(study: str, json: bool, **given: Any) -> None:
 
 @command("status", "How the studies stand.", {"study": Annotated[str | None, typer.Argument(help="Only this one.")]}, PLACE, JSON)
 def status(json: bool, study: str | None = None, **given: Any) -> None:
+    from reports.progress import troubles
     from reports.summary import run_summary, write_status
 
     store = _store(given)
     records = [store.record(study)] if study else store.studies()
     told = {record.name: _results(store, record.name) for record in records}
-    write_status(_console(), records, told, whole=study is not None)
+    troubled = troubles(_workspace(store, study).log) if study else []
+    write_status(_console(), records, told, whole=study is not None, troubles=troubled)
     if json:
         summaries = [run_summary(record, told[record.name]) for record in records]
         _emit(summaries[0] if study else {"studies": summaries})

@@ -58,8 +58,6 @@ class Watched:
         self.study.record(progress)
         self.view.record(progress)
         self.tensorboard.record(self.stage, progress.plan, progress.points)
-        if progress.ended is State.FAILED:
-            log.warning("%s: a trial failed, the study goes on\n%s", self.stage, progress.error)
 
     def trials(self) -> Sequence[Trial]:
         return self.study.trials()

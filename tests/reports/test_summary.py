@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from reports.progress import troubles
 from reports.stages import StageResults
 from reports.summary import run_summary, write_decisions, write_status
 from studies.plan import Plan
@@ -81,6 +82,21 @@ def test_status_of_one_study_tells_its_stages():
     )
     assert "interrupted" in text and "Which learning rate" in text
     assert "stage2  not decided yet: 1 running, 3 complete, 2 pruned, 1 diverged, 1 failed" in text
+
+
+def test_status_of_a_study_that_broke_tells_what_went_wrong_and_how_to_go_on(tmp_path):
+    log = tmp_path / "tune.log"
+    lines = [f"2026-01-01T00:00:0{n}+0000 WARNING process {n} died\n  a line of its traceback\n" for n in range(9)]
+    log.write_text("2026-01-01T00:00:00+0000 INFO    stage1: WARNING is only a word here\n" + "".join(lines))
+    record = replace(RECORD, state=StudyState.FAILED, reason="--task: it raised")
+    text = told(write_status, [record], {}, whole=True, troubles=troubles(log))
+    assert [line.split()[3] for line in text.splitlines() if "WARNING" in line] == list("345678")
+    assert "traceback" not in text and "is only a word" not in text
+    assert "--task: it raised" in text and "Go on with: tune resume digits" in text
+
+
+def test_without_a_log_there_are_no_troubles(tmp_path):
+    assert troubles(tmp_path / "none") == []
 
 
 def test_without_studies_it_says_how_to_start_one():
