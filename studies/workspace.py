@@ -68,6 +68,11 @@ class Workspace:
         return self.folder / "trained"
 
 
+def default_database(workdir: Path) -> Path:
+    """The SQLite file that a workdir keeps its studies in."""
+    return workdir / "studies.db"
+
+
 def default_storage(workdir: Path) -> str:
-    """The URL of the SQLite file that a workdir keeps its studies in."""
-    return f"sqlite:///{workdir / 'studies.db'}"
+    """Its URL."""
+    return f"sqlite:///{default_database(workdir)}"

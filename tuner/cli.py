@@ -6,7 +6,7 @@ Heavy libraries are imported inside the commands, so that `tune --help` answers 
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from studies.errors import InputError, TaskError, TuneError
-from studies.workspace import Workspace, check_study_name, default_storage, default_study_name
+from studies.workspace import Workspace, check_study_name, default_database, default_storage, default_study_name
 
 app = typer.Typer(
     name="tune",
@@ -291,13 +291,13 @@ def dashboard(host: str = "127.0.0.1", port: int = 8080, token: str | None = Non
 def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
     """Start a study, or go on with the one of that name: what is given now replaces what it was started with."""
     dry_run = given.pop("dry_run", False)
+    if not dry_run and "storage" not in given and not default_database(_workdir(given)).exists():
+        _prepare(given)  # nothing can be recorded, so Ray starts while all else is imported
     from tuner.settings import Settings
 
     own = {"stages": stages, "workdir": str(_workdir(given)), "cwd": os.getcwd()}
     options = {key: value for key, value in given.items() if key not in WHERE}
     study = check_study_name(given.get("study", default_study_name(given.get("task", Settings().task))))
-    if not dry_run and "storage" not in given and not database(_workdir(given)).exists():
-        _prepare(Settings.of({}, options | own))  # nothing can be recorded, so Ray starts while all of this is imported
     store = _store(given)
     recorded = next((record.settings for record in store.studies() if record.name == study), {})
     if recorded and given.get("task", recorded["task"]) != recorded["task"]:
@@ -323,14 +323,14 @@ def _forecast(settings: Any, decided: Any, json: bool) -> None:
         _emit({"forecast": [asdict(stage) | {"device_hours": stage.device_hours} for stage in told]})
 
 
-def _prepare(settings: Any) -> None:
+def _prepare(given: Mapping[str, Any]) -> None:
     from tuner.runners import prepare
 
-    prepare(settings.runner, settings.address, settings.workers, settings.threads)
+    prepare(**{key: given[key] for key in ("runner", "address", "workers", "threads") if key in given})
 
 
 def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
-    _prepare(settings)
+    _prepare(settings.model_dump())
     from reports.progress import ProgressView, log_to
     from reports.summary import run_summary, write_decisions
     from tuner import pipeline

@@ -57,9 +57,9 @@ def make_runner(name: str, job: Job, **options: Any) -> Runner:
     return RUNNERS[check_runner(name)](job, **options)
 
 
-def prepare(name: str, address: str | None = None, workers: int | None = None, threads: int = 1) -> None:
+def prepare(runner: str = "ray", address: str | None = None, workers: int | None = None, threads: int = 1) -> None:
     """Begin what takes long about a runner before its job is known: Ray starts while the task is being loaded."""
-    if check_runner(name) != "serial":
+    if check_runner(runner) != "serial":
         from tuner.runners import cluster
 
-        cluster.start(address, workers and workers * threads, environments=name == "tune")
+        cluster.start(address, workers and workers * threads, environments=runner == "tune")

@@ -47,6 +47,11 @@ class Session:
         self._address, self._cpus, self._environments = address, cpus, environments
         self._opened: Future[None] = Future()
         self._closing = threading.Event()
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        if not address and "ray" not in sys.modules:  # which reads it once
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports listen on every interface
+        import ray  # noqa: F401  before the caller's own imports: Ray's processes start on the other cores meanwhile
+
         self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
         self._thread.start()
 
@@ -59,12 +64,9 @@ class Session:
         self._thread.join()
 
     def _live(self) -> None:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        if not self._address and "ray" not in sys.modules:  # which reads it once
-            os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports listen on every interface
-        try:
-            import ray
+        import ray
 
+        try:
             with contextlib.ExitStack() as ours:
                 if not ray.is_initialized():
                     _keep_stdout_clean()

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from scipy.special import stdtrit
-
 from studies.trial import Metric, Trial
 
 Curve = Sequence[tuple[int, float]]
@@ -175,7 +173,7 @@ class Sample:
         n = len(self.values)
         if n < 2 or not self.finite:
             return None
-        half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * math.sqrt(_variance(self.values) / n)
+        half = _quantile(n - 1) * math.sqrt(_variance(self.values) / n)
         return (self.mean - half, self.mean + half)
 
 
@@ -196,4 +194,11 @@ def noise(samples: Sequence[Sample]) -> float:
     freedom = sum(len(values) - 1 for values in many)
     variance = sum(_variance(values) * (len(values) - 1) for values in many) / freedom
     seeds = min(len(values) for values in many)
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2) * math.sqrt(2 * variance / seeds))
+    return _quantile(freedom) * math.sqrt(2 * variance / seeds)
+
+
+def _quantile(freedom: int) -> float:
+    """Student's t within which the mean of CONFIDENCE of all samples lies."""
+    from scipy.special import stdtrit  # half a second, for which the first training step does not wait
+
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
