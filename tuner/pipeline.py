@@ -86,6 +86,7 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
         sweep(workspace.folder)
         with _runner(settings, workload, workspace) as runner:
             _run_stages(settings, workload, start, driver, runner, workspace, view)
+        checkpoints.sweep()  # what workers that were killed have left
         driver.done()
     failpoint("run.done")
     report(store, workspace)

@@ -1,0 +1,149 @@
+"""What does a killed driver leave behind, and what does the next one make of it? A folder in which drivers live and die."""
+
+import importlib
+import multiprocessing
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+from reports.tensorboard import last_step
+from studies.ledger import Store
+from studies.study import StudyState
+from studies.trial import State
+
+TASK = Path(__file__).with_name("slope.py")
+STUDY = "Slope"
+GRIDS = ["--max-steps", "160", "--lrs", "1,0.1,0.01", "--batch-sizes", "32,64", "--momenta", "0.5,0.9", "--repeats", "2"]
+
+drivers = multiprocessing.get_context("forkserver")  # forked from a process that has imported all: half a second, not five
+drivers.set_forkserver_preload(
+    ["tuner.cli", "tuner.pipeline", "tuner.runners.serial", "tuner.runners.bench", "trainables.training", "trainables.fused"]
+    + ["reports.summary", "matplotlib.backends.backend_agg", "scipy.stats"]
+)
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+    return result
+
+
+def _drive(folder: Path, arguments: list[str]):
+    """The program, as if started from a shell in this folder."""
+    os.setsid()
+    os.chdir(folder)
+    said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    os.environ["TUNE_FAILPOINT"] = str(folder / "failpoint")
+    from studies import failpoints
+    from tuner.cli import main
+
+    importlib.reload(failpoints)
+    sys.argv = ["tune", *arguments]
+    main()
+
+
+class Home:
+    """One study, its drivers, and every point that was ever seen of it."""
+
+    def __init__(self, folder: Path, storage: str | None = None):
+        self.folder, self.storage = folder, storage or f"sqlite:///{folder}/studies.db"
+        self._failpoint, self._drivers, self._seen = folder / "failpoint", [], {}
+        shutil.copy(TASK, folder)
+
+    def start(self, *more: str, at: str = ""):
+        """A driver that goes on with the study. at: "NAME COUNT SIGNAL" of a failpoint that awaits it or its workers."""
+        self._failpoint.write_text(at) if at else self._failpoint.unlink(missing_ok=True)
+        options = [*GRIDS, "--fuse", "--runner", "serial", "--storage", self.storage]
+        driver = drivers.Process(target=_drive, args=(self.folder, ["run", "--task", "slope.py:Slope", *options, *more]))
+        driver.start()
+        self._drivers.append(driver)
+        return driver
+
+    def run(self, *more: str, at: str = "") -> int:
+        """The exit code of a driver: minus the signal that ended it, if one did."""
+        return self.exit_code(self.start(*more, at=at))
+
+    def exit_code(self, driver) -> int:
+        driver.join(120)
+        assert driver.exitcode is not None, self.said
+        return driver.exitcode
+
+    def met(self) -> bool:
+        """Whether the failpoint was come to."""
+        return not self._failpoint.exists()
+
+    def end(self):
+        for driver in self._drivers:
+            driver.kill()
+        for process in self.survivors():
+            process.kill()
+
+    @property
+    def said(self) -> str:
+        """The last driver's words."""
+        return (self.folder / "said").read_text()
+
+    @property
+    def best(self) -> bytes:
+        return (self.folder / "tune-runs" / STUDY / "best.yaml").read_bytes()
+
+    def check(self):
+        """What holds whenever no driver is alive: no point that was seen is lost, no result is there twice, nobody is left."""
+        until(lambda: not self.survivors())
+        store = Store(self.storage)
+        assert all(record.state is not StudyState.RUNNING for record in store.studies())
+        found = {stage: store.trials(STUDY, stage) for stage in store.stages(STUDY)}
+        store.close()
+        for trials in found.values():
+            _check_once(trials)
+        now = {
+            (stage, trial.plan.line, point.step): dict(point.values)
+            for stage, trials in found.items()
+            for trial in trials
+            for point in trial.points
+        }
+        assert {key: now.get(key) for key in self._seen} == self._seen
+        self._seen = now
+        return found
+
+    def check_done(self):
+        """And when one has come to its end: nothing is open, TensorBoard shows no more and no less, nothing lies about."""
+        found = self.check()
+        store = Store(self.storage)
+        assert [record.state for record in store.studies()] == [StudyState.DONE]
+        store.close()
+        folder = self.folder / "tune-runs" / STUDY
+        for stage, trials in found.items():
+            assert all(trial.state is not State.RUNNING for trial in trials)
+            ends = {trial.plan.line[:6]: trial.last for trial in trials}
+            assert {events.name[-6:]: last_step(events) for events in (folder / "tensorboard" / stage).iterdir()} == ends
+        assert [path for path in self.folder.rglob("*") if path.name.startswith(".") or path.suffix in (".tmp", ".db-journal")] == []
+
+    def survivors(self) -> list[psutil.Process]:
+        """The processes that drivers of this home have started, and that are still there."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("TUNE_FAILPOINT") == str(self._failpoint) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+def _check_once(trials):
+    for trial in trials:
+        steps = [point.step for point in trial.points]
+        assert steps == sorted(set(steps)) and all(step <= trial.plan.steps for step in steps)
+    accepted = Counter(trial.plan.id for trial in trials if trial.state is State.COMPLETE)
+    going_on = Counter(trial.plan.line for trial in trials if trial.state is State.RUNNING)
+    assert max([*accepted.values(), *going_on.values()], default=1) == 1
