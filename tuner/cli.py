@@ -5,6 +5,7 @@ Heavy libraries are imported inside the commands, so that `tune --help` answers 
 
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -425,6 +426,7 @@ def _program(
 
 def main() -> None:
     """The program: every error a person can act on is one line on stderr and its exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's way to say Ctrl-C
     sys.exit(_run(sys.argv[1:]))
 
 
