@@ -15,7 +15,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from studies.errors import InputError, TaskError, TuneError
+from studies.errors import InputError, Interrupted, TaskError, TuneError
 from studies.workspace import Workspace, check_study_name, default_database, default_storage, default_study_name
 
 app = typer.Typer(
@@ -435,7 +435,10 @@ _UsageError = typer.BadParameter.__mro__[1]  # click's own; newer typers carry a
 
 def _run(arguments: list[str]) -> int:
     try:
-        return app(args=arguments, prog_name="tune", standalone_mode=False) or 0
+        code = app(args=arguments, prog_name="tune", standalone_mode=False) or 0
+        if code == Interrupted.exit_code:  # what newer typers make of Ctrl-C
+            raise KeyboardInterrupt
+        return code
     except _UsageError as error:
         _tell(f"tune: {' '.join(error.format_message().split())}" if arguments else error.format_message())
         return 2
