@@ -2,9 +2,8 @@
 
 Absolute figures, without a peer. A unit of work: trials of no length through run_stage's parts, as the pipeline does it: a
 study in SQLite on disk, warm Ray workers; the driver's own CPU time, and (told beside it) the wall-clock with everything in it. A
-stored point: reports of 100 points into a study on disk, the commits included. The start: from the start of the process to
-the first training step of `tune run`. The share: evaluating and saving, over the training alone, on digits with the
-pipeline's own settings, one plan in this process.
+stored point: reports of 100 points into a study on disk, the commits included. The share: evaluating and saving, over the
+training alone, on digits with the pipeline's own settings, one plan in this process.
 """
 
 import os
@@ -18,7 +17,7 @@ from studies.plan import Plan, constant
 from studies.study import Study
 from studies.trial import Metric, Point, Progress
 from studies.workspace import default_storage
-from tests.benchmarks.bed import ROOT, answer, prepared
+from tests.benchmarks.bed import ROOT, prepared
 from tests.benchmarks.table import Figure, Result, under
 from trainables.checkpoints import Checkpoints
 from trainables.machine import settle
@@ -37,7 +36,6 @@ def measure(runs: int = 5, small: bool = False) -> Result:
     if small:
         return Result((stored, cpu_alone, share))
     units = [_units(200) for _ in range(runs)]
-    starts = [_start() for _ in range(runs)]
     cpu, wall = zip(*units)
     return Result(
         (
@@ -45,7 +43,6 @@ def measure(runs: int = 5, small: bool = False) -> Result:
             Figure("the same, wall-clock with the worker's part", wall, (), wall, None, " ms", " ms"),
             stored,
             cpu_alone,
-            under("start of `tune run` to the first training step", starts, 6, " s"),
             share,
         )
     )
@@ -91,16 +88,6 @@ def _work(study: Study, runner: Any, plans: list[Plan]) -> None:
     study.plan(plans)
     runner.run(plans, study.record)
     study.trials()
-
-
-def _start() -> float:
-    """Seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        mark = Path(folder) / "mark"
-        sizes = ("--lrs", "0.1,0.01", "--max-steps", "40", "--eval-examples", "320", "--json")
-        began = time.time()
-        answer("tuner", "stage1", "--task", f"{TASKS}:Marked", "--workdir", folder, *sizes, TUNER_BENCH_MARK=str(mark))
-        return float(mark.read_text()) - began
 
 
 def _share(steps: int) -> float:

@@ -23,7 +23,7 @@ log = logging.getLogger("tuner")
 
 TRIALS_PER_GPU = 8  # at most; how many really train at once follows from their memory
 OBJECT_STORE_BYTES = 100 << 20  # only reports pass through it
-PRELOADED = ["torch", "trainables.training"]  # by workers that have nothing to do yet; what cannot be imported is left out
+PRELOADED = ["tuner.runners.warm"]  # by workers that have nothing to do yet
 
 
 @dataclass(frozen=True)
