@@ -75,6 +75,12 @@ class Results:
         self.seen |= {plan.line: self._lines[plan.line] for plan in plans}
         return trials
 
+    def see_each(self, groups: Iterable[Sequence[Plan]]) -> list[list[Trial]]:
+        """The trials of each group of plans; what is missing in any of them is wanted at once."""
+        groups = list(groups)
+        self.see([plan for plans in groups for plan in plans])
+        return [self.see(plans) for plans in groups]
+
 
 class Search:
     """A stage written as one text: `conclude` reads results as if all were there; what is missing is what it wants.

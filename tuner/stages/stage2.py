@@ -73,7 +73,7 @@ class Stage2(Search):
 
     def conclude(self, start: Plan, results: Results) -> Decision:
         search = self._search(start, results)
-        leaders = [self._seeds(results, trial.plan) for trial in self._leaders(start, search)]
+        leaders = results.see_each(with_seeds(trial.plan, self.repeats) for trial in self._leaders(start, search))
         won = verdict(self.metric, leaders, cheap=lambda trials: _price(start, trials[0].plan))
         lasting = self._lengthened(results, leaders[won.place][0])
         return self._decision(start, results, search, leaders, won, lasting)
@@ -166,9 +166,6 @@ class Stage2(Search):
         cheapest = sorted(equals[2:], key=lambda trial: _price(start, trial.plan))
         return [*ranked[:2], *cheapest][:LEADERS]
 
-    def _seeds(self, results: Results, plan: Plan) -> list[Trial]:
-        return results.see(with_seeds(plan, self.repeats))
-
     def _lengthened(self, results: Results, trial: Trial) -> Trial:
         """The winner, followed on while it has not converged, up to the limit."""
         every = trial.plan.every(self.eval_examples)
@@ -189,7 +186,7 @@ class Stage2(Search):
     ) -> Decision:
         metric, plan = self.metric, leaders[won.place][0].plan
         step_nums = min(self._step_nums(lasting), lasting.plan.steps)
-        trials = self._seeds(results, plan.to(max(step_nums, _beyond_warmup(plan))))
+        trials = results.see(with_seeds(plan.to(max(step_nums, _beyond_warmup(plan))), self.repeats))
         winner, values = trials[0].plan, sample(metric, trials)
         change = "is trimmed to" if winner.steps < plan.steps else "grows to" if winner.steps > plan.steps else "stays"
         converged = rules.convergence(metric, lasting)

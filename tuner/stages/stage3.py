@@ -55,8 +55,7 @@ class Stage3(Search):
     name: str = "stage3"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
-        control = results.see(with_seeds(start, self.repeats))
-        lazy = results.see(with_seeds(self._lazy(start), self.repeats))
+        control, lazy = results.see_each(with_seeds(plan, self.repeats) for plan in (start, self._lazy(start)))
         if any(trial.broken for trial in control):
             broken = next(trial for trial in control if trial.broken)
             raise StageError(f"stage3: the constant rate itself {reason(broken)}; sweep lower rates in stage 1")
@@ -65,7 +64,8 @@ class Stage3(Search):
             return self._flat(results, control, lazy, helps)
         peak = rules.peak(self.metric, control)
         tails = self._tails(start, results, peak)
-        leaders = [lazy, *(results.see(with_seeds(trial.plan, self.repeats)) for trial in self._leaders(tails, lazy))]
+        best = [trial.plan for trial in self._leaders(tails, lazy)]
+        leaders = [lazy, *results.see_each(with_seeds(plan, self.repeats) for plan in best)]
         return self._decision(results, control, leaders, tails, peak)
 
     def most(self, start: Plan) -> list[Plan]:
