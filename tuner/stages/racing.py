@@ -125,6 +125,7 @@ def hopeful(metric: Metric, trials: Sequence[Trial], horizon: float) -> list[int
     if not falls:
         return []
     leader = min(falls.values(), key=lambda fall: (fall[-1][1], fall[-1][0]))
+    leader = [(0, max(fall[0][1] for fall in falls.values())), *leader]  # it began where the slowest was seen first
     return [i for i, fall in falls.items() if _on_pace(fall, leader, horizon) and _closing(fall, leader, horizon)]
 
 
@@ -143,7 +144,7 @@ def _closing(fall: Curve, leader: Curve, horizon: float) -> bool:
     present, behind = fall[-1][0], _reached(leader, fall[-1][1])
     if 2 * behind >= min(present, _reached(leader, leader[-1][1])) or len(fall) < 2**DOUBLINGS:
         return True
-    first = max(fall[0][0], leader[0][0])
+    first = max(fall[0][0], leader[1][0])
     places = [present / 2**n for n in range(1 + int(math.log2(present / first)))]
     gaps = [_at(fall, place) - _at(leader, place) for place in places]
     if not all(map(math.isfinite, gaps)):
@@ -153,7 +154,10 @@ def _closing(fall: Curve, leader: Curve, horizon: float) -> bool:
 
 
 def _reached(fall: Curve, value: float) -> float:
-    """Where a falling curve first got as low as `value`."""
+    """Where a falling curve first got as low as `value`; on the way to its first evaluation, at an even pace."""
+    (_, high), (first, low) = fall[:2]
+    if high >= value >= low:
+        return first * (high - value) / max(high - low, 1e-300)
     return next((place for place, low in fall if low <= value), math.inf)
 
 
