@@ -8,8 +8,9 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import optuna
 import psutil
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import sessionmaker
 
@@ -189,6 +191,8 @@ class Database:
             yield
         except (sa.exc.DBAPIError, sa.exc.TimeoutError, optuna.exceptions.StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+            if getattr(getattr(cause, "orig", None), "sqlite_errorname", "") == "SQLITE_NOTADB":
+                raise InputError(f"--storage: {self.shown}: expected an SQLite database, got another kind of file") from error
             raise StorageError(f"{self.shown}: {_line(getattr(cause, 'orig', None) or cause)}") from error
 
     def _prepare(self) -> None:
@@ -251,6 +255,19 @@ def insert_new(connection: sa.Connection, table: sa.Table) -> Any:
     return dialect.insert(table).on_conflict_do_nothing()
 
 
+def add_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert the rows (values in the order of the table's columns), but for those whose key is already there."""
+    statement, names = insert_new(connection, table), table.columns.keys()
+    if connection.dialect.name != "postgresql":
+        connection.execute(statement, [dict(zip(names, row)) for row in rows])
+        return
+    # As one statement with one value: PostgreSQL's driver would send a statement a row.
+    text = sa.literal(to_json(rows, inf_nan_mode="strings").decode(), sa.Text)
+    row = sa.func.json_array_elements(sa.cast(text, postgresql.JSON)).column_valued("row")
+    values = (sa.cast(row.op("->>")(place), column.type) for place, column in enumerate(table.columns))
+    connection.execute(statement.from_select(names, sa.select(*values)))
+
+
 def storable(text: str) -> str:
     """The text with what a database refuses (NUL, lone surrogates) written as escapes."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
@@ -280,14 +297,32 @@ def _sqlite_file(name: str | None) -> Path:
     if not name or name == ":memory:":
         raise InputError("--storage: expected sqlite:///FOLDER/FILE.db, got a database in memory, which would be lost")
     path = Path(os.path.abspath(name))
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise InputError(f"--storage: the folder {path.parent} of {path.name} does not exist")
+    _check_sqlite_file(path)
     if (kind := _file_system(path.parent.resolve())) in NETWORK_FILE_SYSTEMS:
         raise InputError(
             f"--storage: {path} is on a network file system ({kind}), where SQLite is not safe;"
             " name a local folder or a PostgreSQL server"
         )
     return path
+
+
+def _check_sqlite_file(path: Path) -> None:
+    """Without opening it: closing it again would take away the locks that another connection of this process holds.
+
+    Raises: InputError if it is there and is no file that can be read.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"--storage: {path}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise InputError(f"--storage: {path}: expected an SQLite database, got {'a folder' if stat.S_ISDIR(mode) else 'no file'}")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"--storage: {path}: may not be read by this user")
 
 
 def _file_system(folder: Path) -> str:

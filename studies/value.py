@@ -14,8 +14,11 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-Count = Annotated[int, Field(strict=True, ge=1)]
-Natural = Annotated[int, Field(strict=True, ge=0)]
+LARGEST = 2**53
+"""Up to here every reader of JSON keeps whole numbers whole, and every database has room for them."""
+
+Count = Annotated[int, Field(strict=True, ge=1, le=LARGEST)]
+Natural = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
 Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 NonNegative = Annotated[float, Field(strict=True, ge=0)]
@@ -25,6 +28,7 @@ def problem(error: ValidationError) -> str:
     """The first thing that is wrong, in one line: the key, what was expected, what came."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
-    expected = first["msg"][0].lower() + first["msg"][1:]
+    expected = first["msg"].removeprefix("Value error, ")
+    expected = expected[0].lower() + expected[1:]
     came = "" if first["type"] in ("missing", "extra_forbidden") else f"; got {str(first['input'])[:80]!r}"
     return f"{key}: {expected}{came}" if key else f"{expected}{came}"

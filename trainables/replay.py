@@ -5,8 +5,9 @@ The table's columns: optimizer, lr, batch_size, momentum, seed, step, train_loss
 
 import hashlib
 import math
+import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,26 @@ from studies.errors import InputError
 from studies.plan import Plan, constant
 from studies.schedule import Constant
 from studies.trial import Metric
+from studies.value import LARGEST
 
 COLUMNS = ("optimizer", "lr", "batch_size", "momentum", "seed", "step", "train_loss", "val_loss", "val_accuracy")
 CHOICES = ("optimizer", "batch_size", "momentum", "seed")
 MEASURED = ("train_loss", "val_loss", "val_accuracy")
+
+
+def _whole(least: int) -> tuple[str, Callable[[Any], bool]]:
+    return f"whole numbers from {least}", lambda value: least <= value <= LARGEST and value % 1 == 0
+
+
+EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "optimizer": ("names", lambda value: isinstance(value, str) and bool(value)),
+    "lr": ("finite numbers above 0", lambda value: 0 < value < math.inf),
+    "batch_size": _whole(1),
+    "momentum": ("numbers from 0 to below 1", lambda value: 0 <= value < 1),
+    "seed": _whole(0),
+    "step": _whole(1),
+}
+"""What each value of a column has to be."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +172,7 @@ class Replayed:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, and no error, where there can be no such name
         raise InputError(f"--task: there is no file {path}")
     try:
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
@@ -166,12 +183,16 @@ def _read(path: Path) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
+    if table.empty:
+        raise InputError(f"{path}: expected at least one row")
     for name in COLUMNS[1:]:
-        if not pd.api.types.is_numeric_dtype(table[name]):
+        if not pd.api.types.is_numeric_dtype(table[name]) or pd.api.types.is_bool_dtype(table[name]):
             raise InputError(f"{path}: {name}: expected numbers")
-    if table.empty or not (table.lr > 0).all() or not (table.step > 0).all():
-        raise InputError(f"{path}: expected at least one row, with lr and step above 0")
-    for name in ("batch_size", "seed", "step"):
-        if (table[name] % 1 != 0).any():
-            raise InputError(f"{path}: {name}: expected whole numbers")
+    for name, (expected, holds) in EXPECTED.items():
+        values = table[name].drop_duplicates()
+        wrong = values[[not holds(value) for value in values]]
+        if len(wrong):
+            raise InputError(f"{path}: {name}: expected {expected}; got {wrong.iloc[0]} in row {wrong.index[0] + 1}")
+    if table.train_loss.isna().all() or (table.val_loss.isna() & table.val_accuracy.isna()).all():
+        raise InputError(f"{path}: expected values of train_loss, and of val_loss or val_accuracy")
     return table.astype({"batch_size": int, "seed": int, "step": int}).sort_values("step")

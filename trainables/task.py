@@ -165,7 +165,7 @@ def load_task(spec: str, data: str | None = None) -> Workload:
 
         return Replay(Path(spec.removeprefix("replay:")))
     place, _, name = BUILT_IN.get(spec, spec).rpartition(":")
-    if not place or not name:
+    if not place or not name or place.startswith("."):
         raise InputError(f"--task: expected {', '.join(BUILT_IN)}, file.py:Name, module:Name or replay:FILE; got {spec!r}")
     module = _module(place, spec)
     made = _named(module, name, spec)
@@ -219,7 +219,7 @@ def _module(place: str, spec: str) -> ModuleType:
 
 def _file_module(path: Path) -> ModuleType:
     """The module in a file, as the file and the modules beside it are now."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, and no error, where there can be no such name
         raise InputError(f"--task: there is no file {path}")
     name = f"task_{path.stem}_{fingerprint_of(path, str(path), None)[:8]}"
     if name in sys.modules:

@@ -266,6 +266,9 @@ TRAIN = {
 
 @command("train", "Train an exported configuration once more.", TRAIN, JSON)
 def train(config: Path, json: bool, **given: Any) -> None:
+    from tuner.settings import Settings
+
+    Settings.of({}, {key: value for key, value in given.items() if key != "out"})
     from reports.progress import ProgressView
     from tuner import train as training
 
@@ -292,13 +295,16 @@ def dashboard(host: str = "127.0.0.1", port: int = 8080, token: str | None = Non
 def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
     """Start a study, or go on with the one of that name: what is given now replaces what it was started with."""
     dry_run = given.pop("dry_run", False)
-    if not dry_run and "storage" not in given and not default_database(_workdir(given)).exists():
+    fresh = "storage" not in given and not default_database(_workdir(given)).exists()
+    if fresh and not dry_run:
         _prepare(given)  # nothing can be recorded, so Ray starts while all else is imported
     from tuner.settings import Settings
 
     own = {"stages": stages, "workdir": str(_workdir(given)), "cwd": os.getcwd()}
     options = {key: value for key, value in given.items() if key not in WHERE}
     study = check_study_name(given.get("study", default_study_name(given.get("task", Settings().task))))
+    if fresh:
+        Settings.of({}, options | own)  # what is wrong is told before anything is written
     store = _store(given)
     recorded = next((record.settings for record in store.studies() if record.name == study), {})
     if recorded and given.get("task", recorded["task"]) != recorded["task"]:
@@ -430,6 +436,17 @@ def main() -> None:
     sys.exit(_run(sys.argv[1:]))
 
 
+LONGEST = 1_000
+"""Characters of an error: what it quotes may be a file's content, or a page pasted by mistake."""
+
+
+def _line(text: str) -> str:
+    """On one line, without what would move a terminal's cursor, and cut in the middle if it is long."""
+    line = " ".join(text.splitlines())
+    line = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+
+
 _UsageError = typer.BadParameter.__mro__[1]  # click's own; newer typers carry a click of their own
 
 
@@ -440,14 +457,14 @@ def _run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return code
     except _UsageError as error:
-        _tell(f"tune: {' '.join(error.format_message().split())}" if arguments else error.format_message())
+        _tell(f"tune: {_line(error.format_message())}" if arguments else error.format_message())
         return 2
     except (typer.Abort, KeyboardInterrupt):
         _tell("tune: interrupted; run the same command again to go on")
         return 130
     except TaskError as error:
-        _tell(f"tune: {error}" + (f"\n{error.traceback}" if error.traceback else ""))
+        _tell(f"tune: {_line(str(error))}" + (f"\n{error.traceback}" if error.traceback else ""))
         return error.exit_code
     except TuneError as error:
-        _tell(f"tune: {error}")
+        _tell(f"tune: {_line(str(error))}")
         return error.exit_code

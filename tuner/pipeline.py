@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from types import FrameType
+from typing import Any
 
 from reports.export import write_export
 from reports.files import sweep
@@ -28,7 +29,7 @@ from studies.workspace import Workspace
 from trainables.checkpoints import Checkpoints
 from trainables.task import load_task
 from trainables.trainable import Workload
-from tuner.runners import make_runner, prepare
+from tuner.runners import check_options, make_runner, prepare
 from tuner.runners.job import Job
 from tuner.runners.runner import Runner
 from tuner.settings import Settings
@@ -73,10 +74,11 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     Raises: TuneError of every kind; what was reported before it is kept, and the same call goes on from there.
     """
     began = time.monotonic()
+    check_options(settings.runner, fuse=settings.fuse, **_runner_options(settings))
     prepare(settings.runner, settings.address, settings.workers, settings.threads)
     workload = load_task(settings.task, settings.data)
     asked, settings = settings, settings.resolve(workload)
-    _try_out(workload, settings)
+    try_out(workload, settings.start, settings.task)
     checkpoints = Checkpoints(workspace.checkpoints(settings.checkpoints), workload.fingerprint)
     if settings.checkpoints:
         checkpoints.check()
@@ -96,17 +98,17 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     return time.monotonic() - began
 
 
-def _try_out(workload: Workload, settings: Settings) -> None:
-    """Build what stage 1 starts from once, here: what is wrong with it is told before anything is planned.
+def try_out(workload: Workload, plan: Plan, task: str) -> None:
+    """Build once, here, what a plan trains: what is wrong with it is told before anything is planned.
 
     Raises: InputError, TaskError.
     """
     try:
-        workload.trainable(settings.start, "cpu")
+        workload.trainable(plan, "cpu")
     except TuneError:
         raise
     except Exception as error:
-        told = f"--task {settings.task}: {type(error).__name__}: {error}".splitlines()[0]
+        told = f"--task {task}: {type(error).__name__}: {error}".splitlines()[0]
         raise TaskError(told, traceback.format_exc()) from None
 
 
@@ -166,8 +168,7 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
         threads=settings.threads,
         fuse=settings.fuse,
     )
-    options = {name: getattr(settings, name) for name in ("address", "workers", "gpus_per_trial", "trial_timeout")}
-    runner = make_runner(settings.runner, job, **options)
+    runner = make_runner(settings.runner, job, **_runner_options(settings))
     asked = False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -187,6 +188,10 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
         for number, handler in before.items():
             signal.signal(number, handler)
         runner.close()
+
+
+def _runner_options(settings: Settings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in ("address", "workers", "gpus_per_trial", "trial_timeout")}
 
 
 def results(store: Store, study: str, points: int | None = None) -> list[StageResults]:

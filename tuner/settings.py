@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from studies.errors import InputError
 from studies.plan import Plan
@@ -23,6 +23,7 @@ EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 1_000, 50_000
 """Of the longest path of stage 1, where --max-steps is not given."""
 
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Several = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 Momentum = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
@@ -41,10 +42,10 @@ class Settings(Value):
 
     runner: str = "ray"
     address: str | None = None
-    workers: Count | None = None
+    workers: Several | None = None
     gpus_per_trial: Positive | None = None
     trial_timeout: Positive | None = None
-    threads: Count = 1
+    threads: Several = 1
     fuse: bool | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -79,11 +80,12 @@ class Settings(Value):
     def _distinct(cls, values: tuple | None) -> tuple | None:
         return values if values is None else tuple(dict.fromkeys(values))
 
-    @model_validator(mode="after")
-    def _paired(self) -> "Settings":
-        if self.mode and not self.metric:
-            raise ValueError("mode: expected --metric beside it")
-        return self
+    @field_validator("mode")
+    @classmethod
+    def _paired(cls, mode: str | None, others: ValidationInfo) -> str | None:
+        if mode and not others.data.get("metric"):
+            raise ValueError("expected --metric beside it")
+        return mode
 
     @classmethod
     def of(cls, recorded: dict[str, Any], given: dict[str, Any]) -> "Settings":
@@ -95,7 +97,11 @@ class Settings(Value):
             return cls(**{**recorded, **given})
         except ValidationError as error:
             key, _, rest = problem(error).partition(":")
-            raise InputError(f"--{key.partition('.')[0].replace('_', '-')}:{rest}") from None
+            name = key.partition(".")[0]
+            if name in recorded and name not in given:
+                another = "use the version of staged-tuner that recorded it, or take another --study"
+                raise InputError(f"the study's recorded setting {name}:{rest}; {another}") from None
+            raise InputError(f"--{name.replace('_', '-')}:{rest}") from None
 
     def resolve(self, workload: Workload) -> "Settings":
         """Fill in what follows from the task: lengths from its size, choices from what a recorded table holds (one seed

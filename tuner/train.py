@@ -22,6 +22,7 @@ from trainables.checkpoints import Checkpoints, save_weights
 from trainables.machine import settle
 from trainables.task import load_task
 from trainables.training import carry_out
+from tuner.pipeline import try_out
 from tuner.settings import Settings
 
 CONFIDENCE = 0.95
@@ -77,8 +78,9 @@ def train(
     Raises: InputError, TaskError, StorageError; StageError if the training diverges.
     """
     export = read_export(config)
-    workload = load_task(task or export.task, data or export.data)
+    workload = load_task(export.task if task is None else task, data or export.data)
     plan = export.plan if seed is None else export.plan.but(seed=seed)
+    try_out(workload, plan, export.task if task is None else task)
     folder = out or config.parent / "trained"
     states = Checkpoints(checkpoints or folder / "checkpoints", workload.fingerprint)
     if checkpoints:

@@ -47,9 +47,9 @@ def test_a_database_that_the_server_does_not_have(postgresql):
 
 def test_a_file_that_is_something_else(tmp_path):
     (tmp_path / "studies.db").write_text("lr,accuracy\n" * 1000)
-    with pytest.raises(StorageError, match=r"studies.db: file is not a database"):
+    with pytest.raises(InputError, match=r"studies.db: expected an SQLite database, got another kind of file"):
         Store(f"sqlite:///{tmp_path}/studies.db")
-    with pytest.raises(StorageError, match="unable to open database file"):
+    with pytest.raises(InputError, match="expected an SQLite database, got a folder"):
         Store(f"sqlite:///{tmp_path}")
 
 

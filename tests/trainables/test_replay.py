@@ -129,7 +129,7 @@ def test_what_a_table_cannot_answer_is_refused_with_what_it_holds(replay, plan, 
     [
         (lambda table: table.drop(columns=["seed", "lr"]), "expected the columns optimizer, .*; missing: lr, seed"),
         (lambda table: table.assign(step="many"), "step: expected numbers"),
-        (lambda table: table.assign(lr=0.0), "expected at least one row, with lr and step above 0"),
+        (lambda table: table.assign(lr=0.0), "lr: expected finite numbers above 0; got 0.0 in row 1"),
         (lambda table: table.assign(seed=[NAN] + [4] * (len(table) - 1)), "seed: expected whole numbers"),
         (lambda table: table[:0], "expected at least one row|expected numbers"),
     ],

@@ -17,24 +17,20 @@ def _ray(job: Job, **options: Any) -> Runner:
 def _serial(job: Job, **options: Any) -> Runner:
     from tuner.runners.serial import SerialRunner
 
-    _refuse("serial", options)
     return SerialRunner(job)
 
 
 def _tune(job: Job, trial_timeout: float | None = None, **options: Any) -> Runner:
     from tuner.runners.ray_tune import TuneRunner
 
-    _refuse("tune", {"trial_timeout": trial_timeout, "fuse": job.fuse or None})
     return TuneRunner(job, **options)
 
 
-def _refuse(runner: str, options: dict[str, Any]) -> None:
-    """Raises: InputError if one of them is given."""
-    for option in (name for name, value in options.items() if value is not None):
-        raise InputError(f"--{option.replace('_', '-')}: --runner {runner} has no use for it; --runner ray has")
-
-
 RUNNERS: dict[str, Callable[..., Runner]] = {"ray": _ray, "serial": _serial, "tune": _tune}
+
+
+USELESS = {"serial": ("address", "workers", "gpus_per_trial", "trial_timeout"), "tune": ("trial_timeout", "fuse")}
+"""The options that a runner has no use for."""
 
 
 def check_runner(name: str) -> str:
@@ -49,12 +45,20 @@ def make_runner(name: str, job: Job, **options: Any) -> Runner:
 
     Raises: InputError naming the valid choices.
     """
+    check_options(name, fuse=job.fuse, **options)
+    return RUNNERS[name](job, **options)
+
+
+def check_options(name: str, **options: Any) -> None:
+    """Raises: InputError naming the option that this runner has no use for, or that cannot be."""
+    useless = (option for option in USELESS.get(check_runner(name), ()) if options.get(option) not in (None, False))
+    for option in useless:
+        raise InputError(f"--{option.replace('_', '-')}: --runner {name} has no use for it; --runner ray has")
     workers, gpus = options.get("workers"), options.get("gpus_per_trial")
     if workers is not None and workers < 1:
         raise InputError(f"--workers: expected 1 or more, got {workers}")
     if gpus is not None and not (0 < gpus <= 1 or gpus == int(gpus) >= 1):
         raise InputError(f"--gpus-per-trial: expected a fraction of 1, or a whole number; got {gpus}")
-    return RUNNERS[check_runner(name)](job, **options)
 
 
 def prepare(runner: str = "ray", address: str | None = None, workers: int | None = None, threads: int = 1) -> None:
