@@ -39,7 +39,7 @@ def _drive(folder: Path, arguments: list[str]):
     """The program, as if started from a shell in this folder."""
     os.setsid()
     os.chdir(folder)
-    said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(said, 1)
     os.dup2(said, 2)
     os.environ["TUNE_FAILPOINT"] = str(folder / "failpoint")
@@ -62,7 +62,9 @@ class Home:
     def start(self, *more: str, at: str = ""):
         """A driver that goes on with the study. at: "NAME COUNT SIGNAL" of a failpoint that awaits it or its workers."""
         self._failpoint.write_text(at) if at else self._failpoint.unlink(missing_ok=True)
-        options = [*GRIDS, "--fuse", "--runner", "serial", "--storage", self.storage]
+        (self.folder / "said").unlink(missing_ok=True)
+        runner = [] if "--runner" in more else ["--runner", "serial"]
+        options = [*GRIDS, "--fuse", "--storage", self.storage, *runner]
         driver = drivers.Process(target=_drive, args=(self.folder, ["run", "--task", "slope.py:Slope", *options, *more]))
         driver.start()
         self._drivers.append(driver)
@@ -90,7 +92,7 @@ class Home:
     @property
     def said(self) -> str:
         """The last driver's words."""
-        return (self.folder / "said").read_text()
+        return said.read_text() if (said := self.folder / "said").exists() else ""
 
     @property
     def best(self) -> bytes:
@@ -126,7 +128,7 @@ class Home:
             assert all(trial.state is not State.RUNNING for trial in trials)
             ends = {trial.plan.line[:6]: trial.last for trial in trials}
             assert {events.name[-6:]: last_step(events) for events in (folder / "tensorboard" / stage).iterdir()} == ends
-        assert [path for path in self.folder.rglob("*") if path.name.startswith(".") or path.suffix in (".tmp", ".db-journal")] == []
+        assert [path for pattern in (".*", "*.tmp", "*-journal") for path in self.folder.rglob(pattern)] == []
 
     def survivors(self) -> list[psutil.Process]:
         """The processes that drivers of this home have started, and that are still there."""

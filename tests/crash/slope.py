@@ -1,4 +1,4 @@
-"""What is trained here? The way down a slope, in plain Python: high up only a high rate gets on, below it is the rougher for it."""
+"""What is trained here? The way down a slope: high up only a high rate gets on, further down it is the rougher for it."""
 
 import math
 import time

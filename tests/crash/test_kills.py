@@ -1,7 +1,5 @@
 """Does a run that is killed at the worst of moments, or at any, end as if nothing had happened?"""
 
-import fcntl
-import os
 import random
 import re
 import signal
@@ -12,8 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.crash.home import until
-
 ROOT = Path(__file__).parents[2]
 NAMES = Counter(
     (name, path.relative_to(ROOT).as_posix())
@@ -22,8 +18,9 @@ NAMES = Counter(
     for name in re.findall(r'\bfailpoint\("(.+?)"\)', path.read_text())
 )
 HERE = [name for name, path in NAMES if not name.startswith(("ray.", "worker."))]
-RAY = [name for name, path in NAMES if path.startswith(("trainables/", "tuner/runners/"))]
+OF_RAY = [name for name, path in NAMES if path.startswith(("trainables/", "tuner/runners/"))]
 WORKERS = [name for name, path in NAMES if path.startswith("trainables/")] + ["worker.arriving"]
+RAY = ("--runner", "ray", "--workers", "2")
 LATE = ("lease.rel", "run.", "file.")  # those that a run comes to at its end
 
 
@@ -91,61 +88,46 @@ def test_drivers_killed_at_random(new_home, best):
 @pytest.mark.timeout(3600)
 def test_300_drivers_killed_at_random(new_home, best):
     killed_at_random(new_home, best, 270, seed=2, longest=3)
-    killed_at_random(new_home, best, 30, 3, 20, "--runner", "ray", "--workers", "2")
+    killed_at_random(new_home, best, 30, 3, 20, *RAY)
 
 
-def abandoned() -> list[Path]:
-    """Ray's folders that nobody holds any more."""
-
-    def free(folder: Path) -> bool:
-        try:
-            descriptor = os.open(folder, os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
-
-    return [folder for folder in Path("/tmp").glob("tune-ray-*") if free(folder)]
+def folders(driver) -> list[Path]:
+    """What Ray keeps for a driver."""
+    return list(Path("/tmp").glob(f"tune-ray-*/session_*_{driver.pid}"))
 
 
 def test_rays_processes_end_with_a_killed_driver_and_its_folder_is_swept(home, best):
-    assert home.run("--runner", "ray", "--workers", "2", at="study.recorded 9 SIGKILL") == -signal.SIGKILL
+    driver = home.start(*RAY, at="study.recorded 9 SIGKILL")
+    assert home.exit_code(driver) == -signal.SIGKILL, home.said
     home.check()
-    left = abandoned()
-    assert left
-    assert home.run("--runner", "ray", "--workers", "2", at="state.aside 3 SIGKILL") == 0, home.said
-    assert home.met()
+    assert folders(driver)
+    assert home.run(*RAY, at="state.aside 3 SIGKILL") == 0, home.said  # a worker's: its driver goes on
+    assert home.met() and not folders(driver)
     compare(home, best)
-    assert not set(left) & set(abandoned())
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", WORKERS)
 def test_a_worker_killed_at_a_failpoint(home, best, name):
-    code = home.run("--runner", "ray", "--workers", "2", at=f"{name} {1 if name.startswith('worker.') else 4} SIGKILL")
+    code = home.run(*RAY, at=f"{name} {1 if name.startswith('worker.') else 4} SIGKILL")
     assert (code in (0, -signal.SIGKILL), home.met()) == (True, True), home.said  # a driver passes some of them, too
     home.check()
-    assert code == 0 or home.run("--runner", "ray", "--workers", "2") == 0, home.said
+    assert code == 0 or home.run(*RAY) == 0, home.said
     compare(home, best)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [name for name in RAY if name not in WORKERS])
+@pytest.mark.parametrize("name", [name for name in OF_RAY if name not in WORKERS])
 def test_a_driver_of_workers_killed_at_a_failpoint(home, best, name):
-    assert home.run("--runner", "ray", "--workers", "2", at=f"{name} 1 SIGKILL") == -signal.SIGKILL, home.said
+    assert home.run(*RAY, at=f"{name} 1 SIGKILL") == -signal.SIGKILL, home.said
     home.check()
-    assert home.run("--runner", "ray", "--workers", "2") == 0, home.said
+    assert home.run(*RAY) == 0, home.said
     compare(home, best)
 
 
 @pytest.mark.long
 def test_workers_killed_at_random(home, best):
-    driver, moments, kills = home.start("--runner", "ray", "--workers", "2"), random.Random(4), 0
+    driver, moments, kills = home.start(*RAY), random.Random(4), 0
     while driver.exitcode is None:
         time.sleep(moments.uniform(0, 4))
         busy = [process for process in home.survivors() if carries_out(process)]
