@@ -2,16 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from trainables.trainable import Trainable
-
 if TYPE_CHECKING:
     from trainables.task import Task, load_task
+    from trainables.trainable import Trainable
 
 __all__ = ["Task", "Trainable", "load_task"]
 
 
 def __getattr__(name: str) -> Any:
-    """Task and load_task, at their first use: they import torch, and Ray should have begun to start by then."""
+    """At their first use: they import torch, and Ray should have begun to start by then."""
     if name in __all__:
         from trainables import task
 

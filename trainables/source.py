@@ -2,13 +2,33 @@
 
 import ast
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from studies.errors import InputError
+
+BUILT_IN = {"digits": "trainables.tasks.digits:Digits", "cifar10": "trainables.tasks.cifar10:Cifar10"}
 
 OURS = "trainables"
 """What a task imports of this program is no part of the task."""
 
 INSTALLED = {"site-packages", "dist-packages"}
+
+
+def check_spec(spec: str) -> tuple[str, str]:
+    """(file or module, name of the class) of what `--task` names; (file, "") of a replay. Nothing of it is read or imported.
+
+    Raises: InputError if it cannot be there.
+    """
+    replayed = spec.startswith("replay:")
+    place, _, name = (spec.removeprefix("replay:"), "", "") if replayed else BUILT_IN.get(spec, spec).rpartition(":")
+    if not replayed and (not place or not name or place.startswith(".")):
+        raise InputError(f"--task: expected {', '.join(BUILT_IN)}, file.py:Name, module:Name or replay:FILE; got {spec!r}")
+    if (replayed or place.endswith(".py")) and not os.path.isfile(place):  # False, and no error, where there can be no such name
+        here = "" if os.path.isabs(place) else f" in {os.getcwd()}"
+        raise InputError(f"--task: there is no file {place}{here}")
+    return place, name
 
 
 def fingerprint_of(path: Path, name: str, data: str | None) -> str:

@@ -20,11 +20,9 @@ from studies.errors import InputError, TaskError
 from studies.plan import Plan
 from studies.trial import Metric
 from trainables.eager import eager
-from trainables.source import fingerprint_of, sources_of
+from trainables.source import BUILT_IN, check_spec, fingerprint_of, sources_of
 from trainables.supervised import Split, Supervised, seed_everything
 from trainables.trainable import Trainable, Workload
-
-BUILT_IN = {"digits": "trainables.tasks.digits:Digits", "cifar10": "trainables.tasks.cifar10:Cifar10"}
 
 OPTIMIZERS = {
     "sgd": lambda parameters, momentum: torch.optim.SGD(parameters, lr=1.0, momentum=momentum),
@@ -160,13 +158,11 @@ def load_task(spec: str, data: str | None = None) -> Workload:
     Raises: InputError if the spec does not name a task, listing what there is; TaskError, with the traceback, if its module
     cannot be loaded.
     """
+    place, name = check_spec(spec)
     if spec.startswith("replay:"):
         from trainables.replay import Replay
 
-        return Replay(Path(spec.removeprefix("replay:")))
-    place, _, name = BUILT_IN.get(spec, spec).rpartition(":")
-    if not place or not name or place.startswith("."):
-        raise InputError(f"--task: expected {', '.join(BUILT_IN)}, file.py:Name, module:Name or replay:FILE; got {spec!r}")
+        return Replay(Path(place))
     module = _module(place, spec)
     made = _named(module, name, spec)
     fingerprint = fingerprint_of(Path(module.__file__ or ""), name, data)
@@ -219,8 +215,6 @@ def _module(place: str, spec: str) -> ModuleType:
 
 def _file_module(path: Path) -> ModuleType:
     """The module in a file, as the file and the modules beside it are now."""
-    if not os.path.isfile(path):  # False, and no error, where there can be no such name
-        raise InputError(f"--task: there is no file {path}")
     name = f"task_{path.stem}_{fingerprint_of(path, str(path), None)[:8]}"
     if name in sys.modules:
         return sys.modules[name]

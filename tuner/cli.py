@@ -269,6 +269,10 @@ def train(config: Path, json: bool, **given: Any) -> None:
     from tuner.settings import Settings
 
     Settings.of({}, {key: value for key, value in given.items() if key != "out"})
+    from reports.export import read_export
+    from trainables.source import check_spec
+
+    check_spec(given.get("task", read_export(config).task))  # before PyTorch is imported, which takes seconds
     from reports.progress import ProgressView
     from tuner import train as training
 
@@ -331,8 +335,10 @@ def _forecast(settings: Any, decided: Any, json: bool) -> None:
 
 
 def _prepare(given: Mapping[str, Any]) -> None:
+    from trainables.source import check_spec
     from tuner.runners import prepare
 
+    check_spec(given.get("task", "digits"))
     prepare(**{key: given[key] for key in ("runner", "address", "workers", "threads") if key in given})
 
 
