@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
+from pydantic_core import to_json
 
 from studies.database import (
     DECISIONS,
@@ -25,8 +26,8 @@ from studies.database import (
     STAGES,
     TRIALS,
     Database,
+    add_new,
     clock,
-    insert_new,
     storable,
     through,
 )
@@ -195,13 +196,8 @@ class OptunaStudy:
             raise ValueError(f"{self.name}/{self.stage} has no row for the plan {progress.plan.id}: it was not planned")
         row = rows[-1]
         if progress.points:
-            connection.execute(
-                insert_new(connection, POINTS),
-                [
-                    {"trial_id": row.trial_id, "step": point.step, "seconds": float(point.seconds), "measured": _json(point)}
-                    for point in progress.points
-                ],
-            )
+            rows = [(row.trial_id, point.step, float(point.seconds), _json(point)) for point in progress.points]
+            add_new(connection, POINTS, rows)
         last = max([row.last, *(point.step for point in progress.points)])
         begun = progress.begun if row.begun is None else row.begun
         _update(connection, row, last=last, begun=begun)
@@ -323,7 +319,7 @@ def _points(rows: Iterable[Sequence[Any]]) -> tuple[Point, ...]:
 
 
 def _json(point: Point) -> str:
-    return json.dumps({name: float(value) for name, value in point.values.items()})
+    return to_json({name: float(value) for name, value in point.values.items()}, inf_nan_mode="constants").decode()
 
 
 def _attributes(plan: Plan) -> dict[str, Any]:
