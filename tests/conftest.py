@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -66,14 +67,14 @@ class PostgreSQL:
         return subprocess.run(command, cwd=self._folder, check=check, capture_output=True, text=True)
 
 
-@pytest.fixture(scope="session")
-def postgresql():
-    """A running server; skipped where PostgreSQL is not installed, but not in CI."""
+@contextmanager
+def running_postgresql():
+    """A running server; None where PostgreSQL is not installed."""
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     found = [*reversed(installed), *(Path(path).resolve().parent for path in [shutil.which("initdb")] if path)]
     if not found:
-        reason = "PostgreSQL's server is not installed (Debian: apt-get install postgresql)"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        yield None
+        return
     folder = Path(tempfile.mkdtemp(prefix="tuner-postgresql-"))  # not under tmp_path, which is closed to other users
     server = PostgreSQL(found[0], folder)
     try:
@@ -82,6 +83,16 @@ def postgresql():
     finally:
         server.stop(signal.SIGQUIT)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A running server; skipped where PostgreSQL is not installed, but not in CI."""
+    with running_postgresql() as server:
+        if server is None:
+            reason = "PostgreSQL's server is not installed (Debian: apt-get install postgresql)"
+            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        yield server
 
 
 @pytest.fixture(scope="session")

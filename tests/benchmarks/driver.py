@@ -2,13 +2,15 @@
 
 Absolute figures, without a peer. A unit of work: trials of no length through run_stage's parts, as the pipeline does it: a
 study in SQLite on disk, warm Ray workers; the driver's own CPU time, and (told beside it) the wall-clock with everything in it. A
-stored point: reports of 100 points into a study on disk, the commits included. The share: evaluating and saving, over the
+stored point: reports of 100 points into a study on disk, the commits included, in SQLite and (where its server is installed)
+in PostgreSQL without fsync. The share: evaluating and saving, over the
 training alone, on digits with the pipeline's own settings, one plan in this process.
 """
 
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from studies.trial import Metric, Point, Progress
 from studies.workspace import default_storage
 from tests.benchmarks.bed import ROOT, prepared
 from tests.benchmarks.table import Figure, Result, under
+from tests.conftest import running_postgresql
 from trainables.checkpoints import Checkpoints
 from trainables.machine import settle
 from trainables.training import carry_out
@@ -28,31 +31,38 @@ TASKS = ROOT / "tests" / "benchmarks" / "tasks.py"
 
 def measure(runs: int = 5, small: bool = False) -> Result:
     runs = 1 if small else runs
-    points, point_cpu = zip(*(_point(10 if small else 100) for _ in range(runs)))
+    stored = list(_stored(runs, 10 if small else 100))
     shares = [_share(200 if small else 999) for _ in range(runs)]
-    stored = under("a stored point", points, 50, " us")
-    cpu_alone = Figure("the same, CPU time alone", point_cpu, (), point_cpu, None, " us", " us")
     share = under("evaluation and checkpoints, share of the training", shares, 5, " %")
     if small:
-        return Result((stored, cpu_alone, share))
+        return Result((*stored, share))
     units = [_units(200) for _ in range(runs)]
     cpu, wall = zip(*units)
     return Result(
         (
             under("the driver's cost of a unit of work", cpu, 10, " ms"),
             Figure("the same, wall-clock with the worker's part", wall, (), wall, None, " ms", " ms"),
-            stored,
-            cpu_alone,
+            *stored,
             share,
         )
     )
 
 
-def _point(reports: int, each: int = 100) -> tuple[float, float]:
+def _stored(runs: int, reports: int) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder, running_postgresql() as server:
+        places = {"SQLite": lambda: default_storage(Path(tempfile.mkdtemp(dir=folder)))}
+        places |= {"PostgreSQL": server.database} if server else {}
+        for name, fresh in places.items():
+            wall, cpu = zip(*(_point(fresh(), reports) for _ in range(runs)))
+            yield under(f"a stored point, {name}", wall, 50, " us")
+            yield Figure("the same, the driver's CPU time alone", cpu, (), cpu, None, " us", " us")
+
+
+def _point(url: str, reports: int, each: int = 100) -> tuple[float, float]:
     """Microseconds a point: on the wall, and of CPU time."""
     plans = [constant(Plan(), 1.0 + i, each) for i in range(reports)]
     values = {"train_loss": 0.5, "lr": 0.1, "val_loss": 0.6, "accuracy": 0.9, "update_ratio": 1e-3}
-    with tempfile.TemporaryDirectory() as folder, Store(default_storage(Path(folder))).drive("bench", {}) as driver:
+    with Store(url).drive("bench", {}) as driver:
         study = driver.stage("stage1", Metric(name="accuracy", mode="max"))
         study.plan(plans)
         reported = [Progress(plan, tuple(Point(step + 1, values, step / 10) for step in range(each))) for plan in plans]
