@@ -72,7 +72,9 @@ def serial(task: str, settings: Settings, workload: Workload, checkpoints: Path 
     """The product's serial runner; its checkpoints in a folder that vanishes, if none is given."""
     with tempfile.TemporaryDirectory() as folder:
         place = checkpoints or Path(folder)
-        runner = SerialRunner(Job(task, place, workload.fingerprint, settings.eval_examples, place, device="cpu"))
+        runner = SerialRunner(
+            Job(task, place, workload.fingerprint, settings.eval_examples, place, device="cpu", fuse=settings.fuse)
+        )
         try:
             yield runner
         finally:

@@ -139,6 +139,7 @@ def _tpe(bench: Bench, seed: int) -> None:
         return value
 
     study = optuna.create_study(
+        study_name=str(seed),  # Hyperband draws its brackets from it
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
         pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=EPOCHS, reduction_factor=REDUCTION),

@@ -3,7 +3,8 @@
 Compared: the steps that stage 3 trains, forking its decays from the trunk that stage 2 has left behind, against training
 each of the same candidates, seeds included, from step 0. Fair: the constant rate itself is charged to neither, as both come
 from stage 2 with it. Real training on the CPU, of a task in which decay helps; then every branch once more from step 0, in
-a folder of its own: its final weights and its curve must be the same to the last bit. How long the path is, stage 1 decides.
+a folder of its own: its final weights and its curve must be the same to the last bit, so nothing is fused, which rounds in
+another way. How long the path is, stage 1 decides; where tails begin, and so what they share, the validation's peak.
 """
 
 import tempfile
@@ -28,7 +29,9 @@ def measure(runs: int = 5, small: bool = False) -> Result:
     ours, peer, forked, alone, told, same, branches = [], [], [], [], [], 0, 0
     for seed in range(1 if small else runs):
         with tempfile.TemporaryDirectory() as folder:
-            settings, _ = prepared(TASK, max_steps=steps, seed=10 * seed, eval_examples=steps // 50 * 32, batch_size=32)
+            settings, _ = prepared(
+                TASK, max_steps=steps, seed=10 * seed, eval_examples=steps // 50 * 32, batch_size=32, fuse=False
+            )
             start, trials = _stage3(settings, Path(folder) / "ours")
             control = {plan.line for plan in with_seeds(start, settings.repeats)}
             told.append(f"{start.steps} steps at {start.lr:g}")

@@ -11,17 +11,17 @@ from trainables.tasks.digits import Digits
 
 
 class Noisy(Task):
-    """Linear regression in 20 dimensions whose scales lie a factor of 10 apart, with noise in the targets: at a constant rate
-    the weights keep jumping about the optimum by an amount that the rate sets, so decaying it helps."""
+    """Linear regression in 100 dimensions whose scales span a factor of 30, with noise in the targets: the rate that brings the
+    narrow ones forward in time keeps the weights jumping about the optimum of the wide ones, so decaying it helps."""
 
     def data(self):
-        draw = torch.Generator().manual_seed(0)
-        inputs = torch.randn(4096, 20, generator=draw) * torch.logspace(0, -1, 20)
-        targets = inputs @ (torch.randn(20, generator=draw) * torch.logspace(0, 1, 20)) + 4 * torch.randn(4096, generator=draw)
+        draw, scales = torch.Generator().manual_seed(0), torch.logspace(0, -1.5, 100)
+        inputs = torch.randn(4096, 100, generator=draw) * scales
+        targets = inputs @ (torch.randn(100, generator=draw) / scales) + 4 * torch.randn(4096, generator=draw)
         return (inputs[:2048], targets[:2048]), (inputs[2048:], targets[2048:])
 
     def model(self):
-        return nn.Linear(20, 1)
+        return nn.Linear(100, 1)
 
 
 class SmallMLP(Task):

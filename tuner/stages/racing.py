@@ -46,8 +46,8 @@ class Rungs:
     """The lengths at which a race is judged.
 
     shares: of the whole path, ascending, the last one 1. eval_examples: training examples between evaluations; every
-    length is a whole number of these intervals. fewest: beyond every rung only the better half goes on, but no fewer than
-    this (successive halving, arXiv:1502.07943); None: all the hopeful.
+    length is a whole number of these intervals. fewest: beyond every rung only the better third goes on, but no fewer than
+    this (successive halving, arXiv:1502.07943, by thirds as in arXiv:1603.06560); None: all the hopeful.
     """
 
     shares: tuple[float, ...]
@@ -60,7 +60,7 @@ class Rungs:
 
     def quota(self, contenders: int, place: int) -> int:
         """How many of them may go on to the rung at this place."""
-        return contenders if self.fewest is None else max(self.fewest, math.ceil(contenders / 2**place))
+        return contenders if self.fewest is None else max(self.fewest, math.ceil(contenders / 3**place))
 
     def most(self, plans: Sequence[Plan]) -> list[Plan]:
         """How far the plans go at most: the longest are the last to be left."""

@@ -1,7 +1,7 @@
 """Stage 2: which batch size and which momentum, jointly?
 
 The second stage of the text in method/004: both act on the noise of the gradient, so they are searched together, by grid or
-at random, raced by halves; loss curves screen, validation decides; a rate that was scaled is checked where it landed; then the
+at random, raced by thirds; loss curves screen, validation decides; a rate that was scaled is checked where it landed; then the
 number of steps is trimmed, or extended for a smaller batch.
 How the rate follows the batch is method/003 (Goyal et al. 2017, arXiv:1706.02677). Budgets are counted in examples.
 """
@@ -28,8 +28,8 @@ MOMENTA = (0.0, 0.5, 0.9, 0.95)
 LEADERS = 3
 """How many are repeated with other seeds: the best, the next, and the cheapest of those a single run cannot tell from it."""
 
-RUNGS = (1 / 8, 1 / 4, 1 / 2, 1.0)
-"""Shares of the path after which the better half of the pairs goes on; the first lies beyond the warm-up. Halving is sound
+RUNGS = (1 / 9, 1 / 3, 1.0)
+"""Shares of the path after which the better third of the pairs goes on; the first lies beyond the warm-up. This is sound
 here as it is not in stage 1: at an equal effective rate, curves over examples run side by side until the rule breaks."""
 
 NEARBY = (3.0, 0.3)
@@ -224,7 +224,7 @@ class Stage2(Search):
         for trial in sorted(search.trials, key=lambda trial: rules.better(self.metric, rules.height(self.metric, trial))):
             if trial.number not in repeated:
                 there = trial in search.finalists
-                outcome = "validates worse" if there else f"left at step {trial.last}: the better half went on"
+                outcome = "validates worse" if there else f"left at step {trial.last}: the better third went on"
                 yield candidate(self.metric, _label(trial.plan), [trial], outcome, not there)
 
     def _warnings(self, start: Plan, search: Race, winner: Plan, lasting: Trial) -> Iterable[str]:
