@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from studies.errors import TuneError
+from studies.failpoints import failpoint
 from tuner.runners.cluster import Slots
 from tuner.runners.job import Errand, Job
 from tuner.runners.worker import Worker
@@ -125,6 +126,7 @@ class Crew:
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, TuneError) else error) from None
         else:
+            failpoint("worker.heard")
             hand.heard = time.monotonic()
             hand.hear(hand, said)
 
@@ -136,6 +138,7 @@ class Crew:
     def _hire(self) -> Hand:
         path = self._job.folder.absolute() / "workers" / f"{next(self._numbers)}.log"
         actor = Worker.options(num_cpus=self._slots.cpus, num_gpus=self._slots.gpus).remote(self._job, Path.cwd(), path)
+        failpoint("worker.hired")
         return Hand(actor, path, actor.arrive.remote(), self._arrived)
 
     def _arrived(self, hand: Hand, said: Any) -> None:
