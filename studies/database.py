@@ -123,9 +123,11 @@ DECISIONS = sa.Table(
     sa.Index("tuner_decisions_stage", "study", "stage"),
 )
 
-# Optuna's own, as far as they are read here.
+# Optuna's own, as far as they are read and filled here.
 OPTUNA_STUDIES = sa.table("studies", sa.column("study_id"), sa.column("study_name"))
 OPTUNA_TRIALS = sa.table("trials", sa.column("trial_id"), sa.column("study_id"), sa.column("number"), sa.column("state"))
+OPTUNA_PARAMS = sa.table("trial_params", *map(sa.column, ("trial_id", "param_name", "param_value", "distribution_json")))
+OPTUNA_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
 
 
 class Database:

@@ -13,13 +13,15 @@ from typing import Any
 
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution, distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from pydantic_core import to_json
 
 from studies.database import (
     DECISIONS,
+    OPTUNA_ATTRIBUTES,
+    OPTUNA_PARAMS,
     OPTUNA_STUDIES,
     OPTUNA_TRIALS,
     POINTS,
@@ -163,14 +165,9 @@ class OptunaStudy:
 
     def _open(self, connection: sa.Connection, storage: RDBStorage, plan: Plan, old: sa.Row | None) -> None:
         """A new row, going on from where a closed one of the same line ended, if there is one."""
-        content = params(plan)
-        trial = optuna.trial.create_trial(
-            state=TrialState.RUNNING,
-            params=content,
-            distributions={name: DISTRIBUTIONS[name] for name in content},
-            user_attrs={"stage": self.stage, **_attributes(plan), **({"continues": old.number} if old else {})},
-        )
-        trial_id = storage.create_new_trial(self._study_id, trial)
+        trial_id = storage.create_new_trial(self._study_id, optuna.trial.create_trial(state=TrialState.RUNNING))
+        attributes = {"stage": self.stage, **_attributes(plan), **({"continues": old.number} if old else {})}
+        _describe(connection, trial_id, params(plan), attributes)
         for table in (TRIALS, POINTS):  # SQLite gives the numbers of deleted rows again
             connection.execute(sa.delete(table).where(table.c.trial_id == trial_id))
         connection.execute(
@@ -290,6 +287,22 @@ def _rows(study_id: int | None) -> sa.Select:
     both = sa.and_(OPTUNA_TRIALS.c.trial_id == TRIALS.c.trial_id, OPTUNA_TRIALS.c.study_id == TRIALS.c.study_id)
     columns = sa.select(TRIALS, OPTUNA_TRIALS.c.number, OPTUNA_TRIALS.c.state.label("optuna_state"))
     return columns.join(OPTUNA_TRIALS, both).where(TRIALS.c.study_id == study_id).order_by(OPTUNA_TRIALS.c.number)
+
+
+def _describe(connection: sa.Connection, trial_id: int, content: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+    """Fill in a new trial as Optuna would itself, which makes four queries of each param and attribute: 9 ms a trial."""
+    rows = [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": DISTRIBUTIONS[name].to_internal_repr(value),
+            "distribution_json": distribution_to_json(DISTRIBUTIONS[name]),
+        }
+        for name, value in content.items()
+    ]
+    connection.execute(sa.insert(OPTUNA_PARAMS), rows)
+    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
+    connection.execute(sa.insert(OPTUNA_ATTRIBUTES), rows)
 
 
 def _update(connection: sa.Connection, row: sa.Row, **changes: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 from studies.decision import Candidate, Decision
 from studies.errors import BusyError, InputError, Interrupted, StageError
 from studies.ledger import Store
+from studies.optuna_study import DISTRIBUTIONS
 from studies.plan import Plan, Segment, constant
 from studies.schedule import Exponential, Linear, Warmup
 from studies.study import StudyState
@@ -223,6 +224,7 @@ class TestOptunaUsers:
             {**common, "optimizer": "sgd", "seed": 0, "schedule": "linear", "start": 60, "interval": 10},
             {**common, "seed": 7, "schedule": "exponential", "start": 60, "interval": 20, "factor": 0.5},
         ]
+        assert all(trial.distributions == {name: DISTRIBUTIONS[name] for name in trial.params} for trial in seen.trials)
         assert [(trial.state.name, trial.value) for trial in seen.trials] == [
             ("COMPLETE", 0.06),
             ("COMPLETE", 0.1),
