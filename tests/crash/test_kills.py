@@ -19,7 +19,7 @@ NAMES = Counter(
 )
 HERE = [name for name, path in NAMES if not name.startswith(("ray.", "worker."))]
 OF_RAY = [name for name, path in NAMES if path.startswith(("trainables/", "tuner/runners/"))]
-WORKERS = [name for name, path in NAMES if path.startswith("trainables/")] + ["worker.arriving"]
+WORKERS = [name for name, path in NAMES if path.startswith("trainables/") and name != "state.swept"] + ["worker.arriving"]
 RAY = ("--runner", "ray", "--workers", "2")
 LATE = ("lease.rel", "run.", "file.")  # those that a run comes to at its end
 
