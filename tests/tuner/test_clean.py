@@ -65,6 +65,7 @@ def test_a_study_in_a_bucket_killed_and_cleaned_ends_as_one_left_alone(home, buc
     assert not list(Path("tune-runs").rglob("*.ckpt"))
 
 
+@pytest.mark.long
 def test_workers_share_their_states_in_a_bucket_and_training_the_winner_keeps_its_own_there(home, bucket, capsys):
     url = f"{bucket}/workers"
     command = [sys.executable, "-m", "tuner", "stage1", *SWEEP, "--runner", "ray", "--workers", "2", "--checkpoints", url]

@@ -48,7 +48,10 @@ def send(server, method, address, headers, body=b"{}"):
     if body and "content-length" not in headers:
         connection.send(body)
     answer = connection.getresponse()
-    answer.text = answer.read().decode(errors="replace")
+    try:
+        answer.text = answer.read().decode(errors="replace")
+    except ConnectionResetError:  # the server has answered and closed without reading what was sent
+        answer.text = ""
     connection.close()
     return answer
 

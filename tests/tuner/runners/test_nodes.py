@@ -21,7 +21,8 @@ PLANS = [constant(BASE.but(seed=seed, momentum=SLOW), 0.001, 150) for seed in ra
 IMPATIENT = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
 
 
-@pytest.mark.parametrize("kind", ["ray", pytest.param("tune", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["ray", "tune"])
 def test_a_node_is_killed_and_its_plans_go_on_elsewhere(kind, job_of):
     """In a process of its own, which is on no cluster yet."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
