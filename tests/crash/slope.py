@@ -14,7 +14,8 @@ class Slope:
         self._step, self._way, self._roughness = 0, 2.0, 0.0
 
     def train(self, steps, lr):
-        while Path("stuck").exists():
+        while (stuck := Path("stuck")).exists():
+            stuck.write_text("it is")
             time.sleep(0.01)
         total = 0.0
         for _ in range(steps):

@@ -34,9 +34,9 @@ def test_no_two_failpoints_have_the_same_name():
 
 
 def test_a_driver_killed_at_each_failpoint_in_turn(new_home, best):
-    """One study after another, each of whose drivers is killed elsewhere, until all failpoints have been come to."""
-    home = new_home()
-    for name in sorted(HERE, key=lambda name: (name.startswith(LATE), not name.startswith("database."), name)):
+    """One study after another, each of whose drivers is killed elsewhere, until all have been come to."""
+    home, names = new_home(), set(HERE) - {"file.moved", "run.exported"}  # behind a report's seconds: among the long ones
+    for name in sorted(names, key=lambda name: (name.startswith(LATE), not name.startswith("database."), name)):
         code = home.run(at=f"{name} 1 SIGKILL")
         if not home.met():  # too late in this study's life
             assert code == 0, home.said

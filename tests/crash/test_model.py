@@ -169,7 +169,7 @@ class Machine(RuleBasedStateMachine):
             assert (record.state is StudyState.RUNNING) == (self.study is not None)
 
 
-@pytest.mark.parametrize("examples", [6, pytest.param(400, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [5, pytest.param(400, marks=pytest.mark.long)])
 @pytest.mark.timeout(1800)
 def test_the_store_keeps_to_its_model(examples, monkeypatch):
     monkeypatch.setattr(training, "REPORT_SECONDS", -1)

@@ -23,14 +23,14 @@ def outage(home, best, begin, end, seconds):
     compare(home, best)
 
 
-@pytest.mark.parametrize("seconds", [2, pytest.param(45, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [1, pytest.param(45, marks=pytest.mark.long)])
 def test_a_server_that_is_stopped(new_home, best, postgresql, seconds):
     home = new_home(postgresql.database())
     outage(home, best, postgresql.stop, postgresql.start, seconds)
     assert "trying again for" in (home.folder / "tune-runs/Slope/tune.log").read_text()
 
 
-@pytest.mark.parametrize("seconds", [2, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [1, pytest.param(100, marks=pytest.mark.long)])
 def test_a_file_that_another_process_holds(home, best, seconds):
     other = sqlite3.connect(home.folder / "studies.db", isolation_level=None)
     outage(home, best, lambda: other.execute("begin exclusive"), other.close, seconds)

@@ -30,9 +30,9 @@ def test_asked_once_it_saves_and_says_how_to_go_on(home, best):
 
 def test_asked_twice_it_ends_at_once(home, best):
     for number in (signal.SIGINT, signal.SIGTERM):
-        (home.folder / "stuck").touch()
+        (stuck := home.folder / "stuck").touch()
         driver = home.start()
-        until(lambda: "to be trained" in home.said)
+        until(stuck.read_text)
         os.kill(driver.pid, number)
         until(lambda: "once more to end at once" in home.said)
         os.kill(driver.pid, number)
@@ -40,7 +40,7 @@ def test_asked_twice_it_ends_at_once(home, best):
         assert driver.exitcode == 130
         assert how(home) == (StudyState.STOPPED, "interrupted")
         home.check()
-        (home.folder / "stuck").unlink()
+        stuck.unlink()
     assert home.run() == 0, home.said
     compare(home, best)
 
