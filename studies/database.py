@@ -123,6 +123,29 @@ DECISIONS = sa.Table(
     sa.Index("tuner_decisions_stage", "study", "stage"),
 )
 
+# What people ask for while a study runs, or after: never changed, never removed. fingerprint: of the task whose trials the
+# wish is about, null if it is about none.
+WISHES = sa.Table(
+    "tuner_wishes",
+    TABLES,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study", sa.String(80), nullable=False, index=True),
+    sa.Column("stage", sa.String(80), nullable=False, default=""),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("written", sa.Double, nullable=False),
+    sa.Column("who", sa.String(255), nullable=False),
+    sa.Column("wish", _Long, nullable=False),
+)
+
+# The driver that is to stop: the one whose lease has this token, and no later one.
+STOPS = sa.Table(
+    "tuner_stops",
+    TABLES,
+    sa.Column("study", sa.String(80), primary_key=True),
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("who", sa.String(255), nullable=False),
+)
+
 # Optuna's own, as far as they are read and filled here.
 OPTUNA_STUDIES = sa.table("studies", sa.column("study_id"), sa.column("study_name"))
 OPTUNA_TRIALS = sa.table("trials", sa.column("trial_id"), sa.column("study_id"), sa.column("number"), sa.column("state"))
@@ -218,7 +241,8 @@ class Database:
 
     def _has_schema(self) -> bool:
         with self.read() as connection:
-            if not sa.inspect(connection).has_table(SCHEMAS.name):
+            there = set(sa.inspect(connection).get_table_names())
+            if SCHEMAS.name not in there:
                 return False
             row = connection.execute(sa.select(SCHEMAS)).one_or_none()
         if row is not None and row.version > SCHEMA:
@@ -226,7 +250,7 @@ class Database:
                 f"--storage: {self.shown} was written by a newer version: use staged-tuner {row.software} or later"
                 f" (its schema is {row.version}, this version knows {SCHEMA})"
             )
-        return row is not None
+        return row is not None and there.issuperset(TABLES.tables)  # an earlier version had fewer
 
     def _create(self) -> None:
         self.storage()  # creates Optuna's tables

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import psutil
 import sqlalchemy as sa
 
-from studies.database import STUDIES, Database, clock, insert_new, storable
+from studies.database import STOPS, STUDIES, Database, clock, insert_new, storable
 from studies.errors import BusyError, StorageError
 from studies.failpoints import failpoint
 from studies.study import StudyState
@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 HOST = socket.gethostname()
 PATIENCE = 20  # leases, for which a database that is away is tried again
+NOTICE_SECONDS = 1.0  # until it is seen that the driver is asked to stop: a look takes a third of a millisecond
 
 log = logging.getLogger("tuner")
 
@@ -50,6 +51,9 @@ class Lease:
         self._database = database
         self._seconds = seconds
         self._over = threading.Event()
+        self.asked_to_stop = ""
+        """By whom; "" if by nobody."""
+        self._on_stop: Callable[[], None] = lambda: None
         with database.write() as connection:
             now = clock(connection)
             blank = {"name": name, "state": StudyState.STOPPED, "created": now, "updated": now}
@@ -105,10 +109,19 @@ class Lease:
                     told = True
             time.sleep(min(0.5, self._seconds / 10))
 
-    def release(self, state: StudyState, reason: str) -> None:
-        """Give it back, saying how it ended; nothing happens if it has been lost."""
+    def on_stop(self, stop: Callable[[], None]) -> None:
+        """What to do when somebody asks the driver to stop; at once, if somebody has. It may be done twice."""
+        self._on_stop = stop
+        if self.asked_to_stop:
+            stop()
+
+    def release(self, ending: Callable[[sa.Connection], tuple[StudyState, str]]) -> None:
+        """Give it back, saying how it ended: a state and the reason, found while nobody else can write of the study; nothing
+        happens if it has been lost."""
         self._over.set()
         with suppress(BusyError), self._database.write() as connection:
+            self._extend(connection)
+            state, reason = ending(connection)
             now = clock(connection)
             # A renewal still under way must not bring it back to life: the token grows.
             self._set(connection, state=state, reason=storable(reason), token=self._token + 1, expires=0.0, updated=now)
@@ -116,14 +129,29 @@ class Lease:
         failpoint("lease.released")
 
     def _keep(self) -> None:
-        """Renew until it is over or lost; a database that is away now may be back by the next time."""
-        while not self._over.wait(self._seconds / 3):
+        """Renew until it is over or lost, and look whether we are asked to stop; a database that is away now may be back by
+        the next time."""
+        renewed, period = time.monotonic(), self._seconds / 3
+        while not self._over.wait(min(period, NOTICE_SECONDS)):
             with suppress(StorageError):
+                if not self.asked_to_stop:
+                    self._look()
+                if time.monotonic() - renewed < period:
+                    continue
                 try:
                     with self._database.write() as connection:
                         self._extend(connection)
+                    renewed = time.monotonic()
                 except BusyError:
                     return
+
+    def _look(self) -> None:
+        mine = sa.and_(STOPS.c.study == self.name, STOPS.c.token == self._token)
+        with self._database.read() as connection:
+            self.asked_to_stop = connection.scalar(sa.select(STOPS.c.who).where(mine)) or ""
+        if self.asked_to_stop:
+            log.warning("asked to stop by %s: finishing the steps under way and saving", self.asked_to_stop)
+            self._on_stop()
 
     def _extend(self, connection: sa.Connection, **changes: Any) -> None:
         self._set(connection, expires=clock(connection) + self._seconds, **changes)

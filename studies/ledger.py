@@ -1,20 +1,22 @@
 """Which studies are there, how do they stand, and who may go on with them?"""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
 
-from studies.database import DECISIONS, STAGES, STUDIES, Database, clock
+from studies import wishlist
+from studies.database import DECISIONS, STAGES, STOPS, STUDIES, Database, clock
 from studies.decision import Decision
 from studies.errors import BusyError, InputError, Interrupted, StorageError, TuneError
 from studies.lease import Lease, held
 from studies.optuna_study import OptunaStudy, read_trials
 from studies.study import StudyRecord, StudyState
 from studies.trial import Metric, Trial
+from studies.wish import Wish, WishRecord
 from studies.workspace import check_study_name
 
 LEASE_SECONDS = 30.0
@@ -71,14 +73,60 @@ class Store:
             return [Decision.model_validate_json(text) for text in connection.scalars(written)]
 
     def trials(self, name: str, stage: str, points: int | None = None) -> list[Trial]:
-        """The trials of a stage with their curves, each curve thinned to about so many points; its first and last are kept."""
+        """The trials of a stage with their curves, each curve thinned to about so many points; its first and last are kept
+        (1: the last alone)."""
         return read_trials(self._database, name, stage, points)
+
+    def trial(self, name: str, stage: str, number: int, points: int | None = None) -> Trial:
+        """One trial of a stage, as `trials` has it, without a look at the others.
+
+        Raises: InputError if there is none of this number.
+        """
+        found = read_trials(self._database, name, stage, points, number)
+        if not found:
+            self.record(name)
+            there = ", ".join(self.stages(name)) or "none"
+            raise InputError(f"{stage} of study {name!r} has no trial {number}; its stages are: {there}")
+        return found[0]
+
+    def wish(self, name: str, wish: Wish, who: str = "") -> WishRecord:
+        """Write down what a person asks of a study, for whoever drives it now or next; a study that nobody runs is STOPPED
+        then, if it has work by it, and its reason says what was asked. who: "user@host"; this process's own if not given.
+
+        Raises: InputError if it cannot be fulfilled: no such study, stage or trial, a trial that broke, an end that is no later.
+        """
+        self.record(name)
+        with self._database.write() as connection:
+            return wishlist.append(connection, name, wish, who or wishlist.somebody())
+
+    def wishes(self, name: str) -> list[WishRecord]:
+        """All that was ever asked of a study, oldest first."""
+        with self._database.read() as connection:
+            return wishlist.read(connection, name)
+
+    def stop(self, name: str, who: str = "") -> StudyRecord:
+        """Ask the driver of a study, wherever it runs, to finish its steps, save and leave, as one Ctrl-C does; the study as
+        it stands. It takes a second or two to notice.
+
+        Raises: InputError if nobody runs it.
+        """
+        record = self.record(name)
+        with self._database.write() as connection:
+            mine = STUDIES.c.name == name
+            row = connection.execute(sa.select(STUDIES, clock(connection).label("now")).where(mine).with_for_update()).one()
+            if not held(row):
+                raise InputError(f"stop: study {name!r} is not running, it is {_study_record(row).state}")
+            connection.execute(sa.delete(STOPS).where(STOPS.c.study == name))
+            values = {"study": name, "token": row.token, "who": (who or wishlist.somebody())[:255]}
+            connection.execute(sa.insert(STOPS).values(**values))
+        return record
 
     @contextmanager
     def drive(self, name: str, settings: Mapping[str, Any]) -> Iterator["Driver"]:
         """Run a study: nobody else can until this is left, which says how it ended.
 
-        DONE if the driver said so; STOPPED if it did not, or was interrupted; FAILED, with the reason, after any other error.
+        DONE if the driver said so; STOPPED if it did not, was interrupted or asked to stop; FAILED, with the reason, after any
+        other error.
         settings: JSON-able; kept as those of the latest start.
 
         Raises: BusyError naming the driver that is running it; InputError if it cannot be a study's name.
@@ -90,10 +138,11 @@ class Store:
         try:
             yield driver
         except BaseException as error:
+            ending = _ending(error, lease)
             with suppress(StorageError):
-                lease.release(*_ending(error))
+                lease.release(lambda _: ending)
             raise
-        lease.patiently(lambda: lease.release(StudyState.DONE if driver.finished else StudyState.STOPPED, ""))
+        lease.patiently(lambda: lease.release(driver.ending))
 
     def close(self) -> None:
         """Give the connections back."""
@@ -105,7 +154,7 @@ class Driver:
 
     def __init__(self, database: Database, storage: RDBStorage, lease: Lease, task: str):
         self._database, self._storage, self._lease, self._task = database, storage, lease, task
-        self.finished = False
+        self._heeded: int | None = None
 
     def stage(self, stage: str, metric: Metric, fingerprint: str = "") -> OptunaStudy:
         """A stage's study, begun at its first use; begun anew when the task's fingerprint has changed.
@@ -114,14 +163,34 @@ class Driver:
         """
         return OptunaStudy(self._database, self._storage, self._lease, stage, metric, self._task, fingerprint)
 
-    def done(self) -> None:
-        """Say that all is decided: the study will be DONE when the driver leaves."""
-        self.finished = True
+    def wishes(self) -> list[WishRecord]:
+        """All that has been asked of the study, oldest first.
+
+        Raises: StorageError.
+        """
+        with self._database.read() as connection:
+            return wishlist.read(connection, self._lease.name)
+
+    def on_stop(self, stop: Callable[[], None]) -> None:
+        """What to do, in another thread, when somebody asks this driver to stop."""
+        self._lease.on_stop(stop)
+
+    def done(self, heeded: Sequence[WishRecord] = ()) -> None:
+        """Say that all is decided, with these wishes heeded: the study will be DONE when the driver leaves, unless more has been
+        asked of it by then."""
+        self._heeded = max((record.number for record in heeded), default=0)
+
+    def ending(self, connection: sa.Connection) -> tuple[StudyState, str]:
+        """How the study ends if its driver leaves now."""
+        if self._heeded is None:
+            return StudyState.STOPPED, ""
+        asked = wishlist.unheeded(connection, self._lease.name, self._heeded)
+        return (StudyState.STOPPED, wishlist.reminder(self._lease.name, asked)) if asked else (StudyState.DONE, "")
 
 
-def _ending(error: BaseException) -> tuple[StudyState, str]:
+def _ending(error: BaseException, lease: Lease) -> tuple[StudyState, str]:
     if isinstance(error, Interrupted | KeyboardInterrupt):
-        return StudyState.STOPPED, "interrupted"
+        return StudyState.STOPPED, "asked to stop" if lease.asked_to_stop else "interrupted"
     if isinstance(error, BusyError) or not isinstance(error, Exception):
         return StudyState.STOPPED, str(error)
     return StudyState.FAILED, str(error) if isinstance(error, TuneError) else f"{type(error).__name__}: {error}"

@@ -260,15 +260,18 @@ class OptunaStudy:
         return connection.execute(_rows(self._study_id).where(TRIALS.c.fingerprint == self._fingerprint, *where)).all()
 
 
-def read_trials(database: Database, name: str, stage: str, points: int | None = None) -> list[Trial]:
-    """The trials of a stage, of the task as it is now, in the order of their numbers; each curve thinned to about so many
-    points, the first and the last among them. Empty if there is no such stage."""
+def read_trials(database: Database, name: str, stage: str, points: int | None = None, number: int | None = None) -> list[Trial]:
+    """The trials of a stage, of the task as it is now, in the order of their numbers, or the one of this number; each curve
+    thinned to about so many points, the first and the last among them (1: the last alone). Empty if there are none."""
     named = sa.select(OPTUNA_STUDIES.c.study_id).where(OPTUNA_STUDIES.c.study_name == f"{name}/{stage}")
     latest = sa.select(STAGES.c.fingerprint).where(STAGES.c.study == name, STAGES.c.stage == stage).scalar_subquery()
     with database.read() as connection:
-        study_id = connection.execute(named).scalar()
-        rows = connection.execute(_rows(study_id).where(TRIALS.c.fingerprint == latest)).all()
-        curves = connection.execute(_thinned(study_id, points) if points else _whole(study_id)).all()
+        asked = _rows(connection.execute(named).scalar()).where(TRIALS.c.fingerprint == latest)
+        rows = connection.execute(asked if number is None else asked.where(OPTUNA_TRIALS.c.number == number)).all()
+        if not rows:
+            return []
+        mine = TRIALS.c.study_id == rows[0].study_id if number is None else TRIALS.c.trial_id == rows[0].trial_id
+        curves = connection.execute(_curves(mine, points)).all()
     found = {trial_id: _points(group) for trial_id, group in groupby(curves, key=itemgetter(0))}
     return [
         Trial(
@@ -309,21 +312,21 @@ def _update(connection: sa.Connection, row: sa.Row, **changes: Any) -> None:
     connection.execute(sa.update(TRIALS).where(TRIALS.c.trial_id == row.trial_id).values(**changes))
 
 
-def _whole(study_id: int | None) -> sa.Select:
+def _curves(mine: sa.ColumnElement[bool], points: int | None) -> sa.Select:
+    """The points of the trials for which `mine` holds: all of them; of so many stretches of equal length the first point of
+    each, and the last of all; or the last alone."""
     columns = sa.select(POINTS.c.trial_id, POINTS.c.step, POINTS.c.seconds, POINTS.c.measured)
-    mine = columns.join(TRIALS, TRIALS.c.trial_id == POINTS.c.trial_id).where(TRIALS.c.study_id == study_id)
-    return mine.order_by(POINTS.c.trial_id, POINTS.c.step)
-
-
-def _thinned(study_id: int | None, points: int) -> sa.Select:
-    """Of so many stretches of equal length, the first point of each; and the last of all."""
-    mine = sa.select(POINTS.c.trial_id, sa.func.min(POINTS.c.step).label("step")).join(
+    whole = columns.join(TRIALS, TRIALS.c.trial_id == POINTS.c.trial_id).where(mine).order_by(POINTS.c.trial_id, POINTS.c.step)
+    if points is None:
+        return whole
+    if points == 1:
+        return whole.where(POINTS.c.step == TRIALS.c.last)
+    firsts = sa.select(POINTS.c.trial_id, sa.func.min(POINTS.c.step).label("step")).join(
         TRIALS, TRIALS.c.trial_id == POINTS.c.trial_id
     )
-    firsts = mine.where(TRIALS.c.study_id == study_id).group_by(POINTS.c.trial_id, POINTS.c.step * points // (TRIALS.c.last + 1))
-    lasts = sa.select(TRIALS.c.trial_id, TRIALS.c.last).where(TRIALS.c.study_id == study_id)
-    kept = sa.union(firsts, lasts).subquery()
-    return _whole(study_id).join(kept, sa.and_(kept.c.trial_id == POINTS.c.trial_id, kept.c.step == POINTS.c.step))
+    firsts = firsts.where(mine).group_by(POINTS.c.trial_id, POINTS.c.step * points // (TRIALS.c.last + 1))
+    kept = sa.union(firsts, sa.select(TRIALS.c.trial_id, TRIALS.c.last).where(mine)).subquery()
+    return whole.join(kept, sa.and_(kept.c.trial_id == POINTS.c.trial_id, kept.c.step == POINTS.c.step))
 
 
 def _points(rows: Iterable[Sequence[Any]]) -> tuple[Point, ...]:

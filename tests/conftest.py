@@ -55,7 +55,7 @@ class PostgreSQL:
 
     def empty(self, url: str):
         """Remove all rows of a storage."""
-        tables = "studies, tuner_studies, tuner_stages, tuner_trials, tuner_points, tuner_decisions"
+        tables = "studies, tuner_studies, tuner_stages, tuner_trials, tuner_points, tuner_decisions, tuner_wishes, tuner_stops"
         self._call("psql", *self._where, "--command", f"TRUNCATE {tables} CASCADE", url.rsplit("/")[-1])
 
     @property

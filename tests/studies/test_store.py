@@ -411,5 +411,6 @@ class TestStore:
         assert len(steps) <= 52 and steps[0] == 1 and steps[-1] == 1000
         assert max(b - a for a, b in zip(steps, steps[1:])) <= 21
         assert [point.step for point in short.points] == [2, 3, 7] and none.points == ()
-        assert [len(trial.points) for trial in store.trials("flowers", "stage1", points=1)] == [2, 2, 0]
+        assert [len(trial.points) for trial in store.trials("flowers", "stage1", points=1)] == [1, 1, 0]
+        assert [point.step for trial in store.trials("flowers", "stage1", points=1) for point in trial.points] == [1000, 7]
         assert [len(trial.points) for trial in store.trials("flowers", "stage1")] == [1000, 3, 0]
