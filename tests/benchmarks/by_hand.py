@@ -164,7 +164,8 @@ def by_hand(hand: Hand, max_steps: int, small: bool) -> list[Trial]:
 
     [first] = hand.run([cell | {"decay": linear(0)}])
     [lazy] = hand.seeded([cell | {"decay": linear(0)}], [first])
-    if verdict(METRIC, [control, lazy], cheap=lambda trials: trials is lazy).place == 0:
+    helps = verdict(METRIC, [control, lazy], cheap=lambda trials: trials is lazy)
+    if helps.tie or helps.place == 0:
         return control
     every = hand.every(cell["batch_size"])
     start = max(every, int(stage3.BEFORE * rules.peak(METRIC, control)) // every * every)

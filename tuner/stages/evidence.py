@@ -9,7 +9,7 @@ from studies.decision import Candidate, Cost
 from studies.errors import StageError
 from studies.plan import Plan
 from studies.trial import Metric, State, Trial
-from tuner.stages.rules import Sample, better, final, noise, wobble
+from tuner.stages.rules import Sample, better, final, noise, spread, wobble
 
 
 def sample(metric: Metric, trials: Sequence[Trial]) -> Sample:
@@ -71,7 +71,7 @@ def show(value: float | None) -> str:
 @dataclass(frozen=True)
 class Verdict:
     """Who won. place: among the leaders; tie: it had equals; second: the place of the best of the others; margin: by how
-    much the winner's value is better than that one's (negative if it was cheaper, but no worse than seed noise)."""
+    much the winner's value is better than that one's (negative if it was cheaper, and about as good)."""
 
     place: int
     tie: bool
@@ -82,8 +82,9 @@ class Verdict:
 def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[[Sequence[Trial]], Any]) -> Verdict:
     """Compare leaders over shared seeds (a list of trials each).
 
-    Those that differ from the best by no more than seed noise are its equals; the one with the lowest `cheap` is taken.
-    With one seed, the wobble of single runs stands for the noise. Broken leaders never win.
+    It is a tie if another differs from the best by no more than seed noise. That they cannot be told apart does not make them
+    equals: the lowest `cheap` is taken of those within one standard error of the best (Breiman et al. 1984, Classification and
+    Regression Trees, 3.4.3). With one seed, the wobble of single runs stands for the noise. Broken leaders never win.
 
     Raises: StageError if all are broken.
     """
@@ -93,11 +94,12 @@ def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[
     if not ranked:
         raise StageError("with other seeds, every leader diverged or failed; lower the rates, or mend the task")
     best = ranked[0]
-    among = noise([samples[i] for i in sound])
+    among, (error, _) = noise([samples[i] for i in sound]), spread([samples[i] for i in sound])
     if math.isinf(among):
-        among = 2 * math.sqrt(2) * max(wobble(metric, leaders[i][0]) for i in sound)
-    equals = [i for i in ranked if metric.gain(samples[best].mean, samples[i].mean) <= among]
-    winner = min(equals, key=lambda i: (cheap(leaders[i]), ranked.index(i)))
+        error = math.sqrt(2) * max(wobble(metric, leaders[i][0]) for i in sound)
+        among = 2 * error
+    behind = {i: metric.gain(samples[best].mean, samples[i].mean) for i in ranked}
+    winner = min((i for i in ranked if behind[i] <= error), key=lambda i: (cheap(leaders[i]), ranked.index(i)))
     second = next((i for i in ranked if i != winner), None)
-    margin = None if second is None else metric.gain(samples[winner].mean, samples[second].mean)
-    return Verdict(winner, len(equals) > 1, second, margin)
+    margin = None if second is None else behind[second] - behind[winner]
+    return Verdict(winner, sum(gap <= among for gap in behind.values()) > 1, second, margin)

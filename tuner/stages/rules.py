@@ -182,19 +182,24 @@ def _variance(values: Sequence[float]) -> float:
     return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
-def noise(samples: Sequence[Sample]) -> float:
-    """The difference between two of the samples' means that seeds alone exceed once in twenty times.
+def spread(samples: Sequence[Sample]) -> tuple[float, int]:
+    """The standard error of the difference between two of the samples' means, and its degrees of freedom.
 
-    The variance is pooled over all samples with the same number of seeds, which a few seeds each need (Student's t with
-    the pooled degrees of freedom). Infinite when no sample has two seeds: nothing is known of the noise.
+    The variance is pooled over all samples with the same number of seeds, which a few seeds each need. Infinite, with 0, when
+    no sample has two seeds: nothing is known of the noise.
     """
     many = [sample.values for sample in samples if len(sample.values) > 1 and sample.finite]
     if not many:
-        return math.inf
+        return math.inf, 0
     freedom = sum(len(values) - 1 for values in many)
     variance = sum(_variance(values) * (len(values) - 1) for values in many) / freedom
-    seeds = min(len(values) for values in many)
-    return _quantile(freedom) * math.sqrt(2 * variance / seeds)
+    return math.sqrt(2 * variance / min(len(values) for values in many)), freedom
+
+
+def noise(samples: Sequence[Sample]) -> float:
+    """The difference between two of the samples' means that seeds alone exceed once in twenty times (Student's t)."""
+    error, freedom = spread(samples)
+    return _quantile(freedom) * error if freedom else math.inf
 
 
 def _quantile(freedom: int) -> float:

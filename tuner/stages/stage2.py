@@ -269,7 +269,6 @@ def _told(won: Verdict) -> str:
     if won.margin is None:
         return "No other pair came near it."
     if won.tie:
-        return (
-            f"The leaders differ by no more than seed noise ({show(abs(won.margin))}): a tie, so the one with the fewest steps."
-        )
+        told = f"The leaders differ by no more than seed noise ({show(abs(won.margin))}): a tie"
+        return f"{told}, so the one with the fewest steps of those within a standard error of the best."
     return f"Its margin over the next, {show(won.margin)}, is larger than seed noise."

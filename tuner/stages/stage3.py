@@ -60,7 +60,7 @@ class Stage3(Search):
             broken = next(trial for trial in control if trial.broken)
             raise StageError(f"stage3: the constant rate itself {reason(broken)}; sweep lower rates in stage 1")
         helps = verdict(self.metric, [control, lazy], cheap=lambda trials: trials is lazy)
-        if helps.place == 0:
+        if helps.tie or helps.place == 0:
             return self._flat(results, control, lazy, helps)
         peak = rules.peak(self.metric, control)
         tails = self._tails(start, results, peak)
@@ -144,6 +144,7 @@ class Stage3(Search):
     def _flat(self, results: Results, control: list[Trial], lazy: list[Trial], helps: Verdict) -> Decision:
         """It does not help: the constant rate stays."""
         metric, values = self.metric, sample(self.metric, control)
+        margin = None if helps.margin is None else metric.gain(values.mean, sample(metric, lazy).mean)
         told = "no more than seed noise" if helps.tie else "which is worse"
         return Decision(
             stage=self.name,
@@ -155,7 +156,7 @@ class Stage3(Search):
             values=values.values,
             rule="the lazy linear decay against the constant rate, over shared seeds: without a gain beyond noise, no decay",
             runner_up=lazy[0].plan,
-            margin=helps.margin,
+            margin=margin,
             tie=helps.tie,
             warnings=tuple(_broken(lazy)),
             words=(
@@ -166,7 +167,7 @@ class Stage3(Search):
                 candidate(metric, "constant", control, "winner"),
                 candidate(metric, "linear from the first step", lazy, "no gain"),
             ),
-            marks={"lazy_gain": -(helps.margin or 0.0)},
+            marks={"lazy_gain": -(margin or 0.0)},
             cost=cost(results.seen.values()),
         )
 
