@@ -16,8 +16,9 @@ from tuner.stages.stage import Stage
 EVALUATIONS = 100
 """Evaluations on the longest path of stage 1, where they are cheap: enough to judge a rate within percents of the budget."""
 
-EVALUATION_SHARE = 0.05
-"""Evaluating may cost this share of the training. A forward pass is about a third of a training step."""
+EVALUATION_SHARE = 0.04
+"""Evaluating may cost this share of the training: with the saving of states, less than a twentieth. A forward pass is about a
+third of a training step."""
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 1_000, 50_000
 """Of the longest path of stage 1, where --max-steps is not given."""
