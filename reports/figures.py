@@ -114,7 +114,8 @@ def _bundle(
         many = 1.0 if row.winner or row.runner_up or len(lines) <= 20 else 0.45
         dashes = (0, (3, 1.5)) if row.number in broken else "solid"
         values = drawable(part[name])
-        axes.plot(part[x], values, color=colour, linewidth=width, linestyle=dashes, alpha=many, zorder=30 - min(place, 25))
+        look = {"color": colour, "linewidth": width, "linestyle": dashes, "alpha": many, "zorder": 30 - min(place, 25)}
+        axes.plot(part[x], values, **look, label=f"{named[row.number]}, trial {row.number}")
         last = values.last_valid_index()
         end = End(part.loc[last, x], values[last], named[row.number], colour if colour != OTHER else SOFT, bool(row.winner))
         if row.number in broken:
@@ -216,7 +217,7 @@ def convergence(trials: pd.DataFrame, curves: pd.DataFrame, metric: Metric, deci
         logarithmic = (name == "train_loss" or metric.mode == "min") and spans([values.to_numpy()])
         axes.set_ylim(*limits([values.to_numpy()], logarithmic))
         value_axis(axes, _title_of(name), logarithmic)
-        axes.plot(part["step"], values, color=WON, linewidth=1.8)
+        axes.plot(part["step"], values, color=WON, linewidth=1.8, label=f"{_title_of(name)}, trial {won['number']}")
         axes.axvspan(converged, until, color=SECOND, alpha=0.12, linewidth=0)
         axes.axvline(converged, color=SECOND, linewidth=1.4)
         axes.axvline(until, color=SECOND, linewidth=1.4, linestyle=(0, (3, 2)))
@@ -235,7 +236,7 @@ def convergence(trials: pd.DataFrame, curves: pd.DataFrame, metric: Metric, deci
         va="top",
         fontweight="bold",
     )
-    height = 0.96 if until - converged > 0.25 * panels[0].get_xlim()[1] else 0.7  # else below the other's words
+    height = 0.96 if until - converged > 0.4 * panels[0].get_xlim()[1] else 0.7  # else below the other's words
     _note(
         panels[0],
         f"safety margin\n{words.number(until)}",
@@ -287,7 +288,8 @@ def cells(frame: pd.DataFrame, metric: Metric, decision: Decision | None) -> Fig
         left, below = momenta.index(row.momentum), batches.index(row.batch_size)
         sound = row.Index in whole.index
         face, ink = shade(row.value) if sound else (LINE, SOFT)
-        axes.add_patch(Rectangle((left - 0.48, below - 0.46), 0.96, 0.92, facecolor=face, linewidth=0))
+        name = f"batch {row.batch_size:,}, m {words.number(row.momentum)}: {words.number(row.value)}, {row.state}"
+        axes.add_patch(Rectangle((left - 0.48, below - 0.46), 0.96, 0.92, facecolor=face, linewidth=0, label=name))
         if row.winner:
             axes.add_patch(
                 Rectangle((left - 0.48, below - 0.46), 0.96, 0.92, fill=False, edgecolor=SECOND, linewidth=3, zorder=5)
@@ -330,7 +332,9 @@ def _scatter(frame: pd.DataFrame, whole: pd.DataFrame, title: str, shade) -> Fig
     for row, height in sorted(zip(frame.itertuples(), slip), key=lambda pair: not pair[0].winner):
         face = shade(row.value)[0] if row.Index in whole.index else LINE
         edge, width = (SECOND, 3) if row.winner else (GROUND, 1)
-        axes.plot([row.batch_size], [height], "o", color=face, markersize=16, markeredgecolor=edge, markeredgewidth=width)
+        name = f"batch {row.batch_size:,}, m {words.number(row.momentum)}: {words.number(row.value)}, {row.state}"
+        look = {"color": face, "markersize": 16, "markeredgecolor": edge, "markeredgewidth": width}
+        axes.plot([row.batch_size], [height], "o", **look, label=name)
         place = (math.log2(row.batch_size), height)
         if all(abs(place[0] - x) > 0.7 or abs(place[1] - y) > 0.06 for x, y in shown):  # else it would lie on another's
             shown.append(place)
@@ -375,8 +379,9 @@ def decays(
         text, colour = roles.get(schedule, ("", OTHER))
         width = 2.4 if colour == WON else 1.5 if text else 0.9
         mean, rate = means[schedule], rates[schedule]
-        above.plot(mean.index, mean, color=colour, linewidth=width)
-        below.plot(rate["step"], rate["lr"], color=colour, linewidth=width, drawstyle="steps-post")
+        look = {"color": colour, "linewidth": width, "label": f"{text or schedule}, trial {rate['number'].iloc[0]}"}
+        above.plot(mean.index, mean, **look)
+        below.plot(rate["step"], rate["lr"], **look, drawstyle="steps-post")
         if text:
             ends.insert(0, End(mean.index[-1], mean.iloc[-1], text, SOFT if colour == OTHER else colour, colour == WON))
     label_ends(above, ends, 3.4)

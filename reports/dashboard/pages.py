@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -21,13 +25,29 @@ from studies.ledger import Store
 from studies.study import StudyRecord, StudyState
 from studies.trial import Trial
 
-if TYPE_CHECKING:
-    from reports.dashboard.pictures import Picture
+CURVES = 60
+"""Of a stage, as many as can be told apart: the winner's, those under way, and the best."""
+POINTS = (400, 200, 100)
+"""Of a curve, about as many as a chart has pixels to tell apart; fewer where there are many curves."""
+ALL_POINTS = 6_000
+"""Of a chart: some 50 kB on their way to the browser."""
 
-POINTS = 500
-"""Of a curve, about as many as a figure has pixels to tell apart."""
-ALL_POINTS = 100_000
-"""Of a stage's curves together: what is read and drawn in about a second."""
+
+@dataclass(frozen=True)
+class Charts:
+    """What was drawn last. json: as the browser gets it; version: changes with it."""
+
+    charts: Sequence[views.View]
+    json: bytes
+    version: str
+
+    @classmethod
+    def of(cls, charts: Sequence[views.View]) -> Charts:
+        version = views.version(charts)
+        return cls(charts, json.dumps({"version": version, "charts": charts}, allow_nan=False).encode(), version)
+
+
+NOT_YET = Charts((), b'{"version": "", "charts": []}', "")
 
 
 class Pages:
@@ -38,17 +58,17 @@ class Pages:
 
     def routes(self) -> list[Route]:
         """Every address of ours; a method other than GET changes something."""
-        study, trial = "/studies/{name}", "/studies/{name}/trials/{stage}/{number:int}"
+        study, stage, trial = "/studies/{name}", "/studies/{name}/stages/{stage}", "/studies/{name}/trials/{stage}/{number:int}"
         return [
             Route("/", self.studies),
             Route(study, self.study),
-            Route(study + "/figures/{stage}/{figure}.svg", self.figure),
-            Route(study + "/stages/{stage}", self.stage),
+            Route(stage, self.stage),
             Route(trial, self.trial),
-            Route(trial + "/curves/{place:int}.svg", self.curve),
             Route(API + "/studies", self.studies_json),
             Route(API + study, self.study_json),
+            Route(API + stage + "/charts", self.stage_charts),
             Route(API + trial, self.trial_json),
+            Route(API + trial + "/charts", self.trial_charts),
             Route(API + study + "/resume", self.resume, methods=["POST"]),
         ]
 
@@ -59,16 +79,25 @@ class Pages:
 
     def _body(self, record: StudyRecord) -> views.View:
         """What a study's trials say: anew only where the driver has written since."""
+        state = (record.state, record.updated)
 
         def find() -> views.View:
             names, going = self._store.stages(record.name), not settled(record)
-            stages = [views.stage(self._results(record.name, name, 1), going) for name in names]
-            return {"stages": stages, "best": views.best(stages), "digest": views.version([going, stages])}
+            stages = [views.stage(self._results(record.name, name), going) for name in names]
+            return {"stages": stages, "best": views.best(stages), "digest": views.version(state)}
 
-        return self._recent.get(("body", record.name), (record.state, record.updated), find, settled(record))
+        return self._recent.get(("body", record.name), state, find, settled(record))
+
+    def _results(self, study: str, stage: str) -> StageResults:
+        """A stage with the first and last points of its curves."""
+        decision = next((one for one in self._store.decisions(study) if one.stage == stage), None)
+        metric = self._store.metric(study, stage)
+        if metric is None:  # deleted since it was listed
+            raise HTTPException(404)
+        return StageResults(stage, metric, self._store.trials(study, stage, 1), decision)
 
     def _overview(self, name: str) -> views.View:
-        """A study without its figures, which are drawn for those only who look at them."""
+        """A study without its charts, which are drawn for those only who look at them."""
         record = self._records().get(name) or self._store.record(name)
         launch, body, space = self._drivers.launch(name), self._body(record), self._drivers.workspace(record)
         ended = launch.process.returncode if launch and settled(record) else None
@@ -87,31 +116,14 @@ class Pages:
             "command": self._drivers.shown(next_step, name, workdir=space.workdir),
             "exit_code": ended,
         }
-        return {**head, **body, "settled": settled(record), "version": views.version([head, body["digest"]])}
+        version = views.version([head, body["digest"]])
+        return {**head, **body, "space": space, "settled": settled(record), "version": version}
 
     def _study(self, name: str) -> views.View:
         study = self._overview(name)
-        figures = {part["name"]: self._figures(study, part) for part in study["stages"]}
-        shown = [one.digest for drawn in figures.values() for one in (drawn or {}).values()]
-        return {**study, "figures": figures, "version": views.version([study["version"], shown])}
-
-    def _figures(self, study: views.View, part: views.View) -> dict[str, Picture] | None:
-        """A stage's figures as they were drawn last; None before the first time."""
-        points = max(20, min(POINTS, ALL_POINTS // len(part["rows"]))) if part["rows"] else POINTS
-
-        def draw() -> dict[str, Picture]:
-            from reports.dashboard import pictures  # pandas and matplotlib: a second that the first page need not wait for
-
-            return pictures.stage_pictures(self._results(study["name"], part["name"], points))
-
-        return self._recent.peek(("figures", study["name"], part["name"]), study["digest"], draw, study["settled"])
-
-    def _results(self, study: str, stage: str, points: int) -> StageResults:
-        decision = next((one for one in self._store.decisions(study) if one.stage == stage), None)
-        metric = self._store.metric(study, stage)
-        if metric is None:  # deleted since it was listed
-            raise HTTPException(404)
-        return StageResults(stage, metric, self._store.trials(study, stage, points), decision)
+        charts = {part["name"]: self._stage_charts(study, part) for part in study["stages"]}
+        shown = [drawn.version for drawn in charts.values()]
+        return {**study, "charts": charts, "version": views.version([study["version"], shown])}
 
     def _studies(self) -> list[views.View]:
         return [self._overview(name) for name in self._records()]
@@ -127,13 +139,37 @@ class Pages:
         row = next((row for row in part["rows"] if row["number"] == request.path_params["number"]), None)
         if row is None:
             raise HTTPException(404)
-        key, state = (study["name"], part["name"], row["number"]), views.version([row, part["metric"]])
-        over = row["state"] != "running"
-        trial = self._recent.get(key, state, lambda: self._find_trial(*key), over)
-        return {"study": study, "part": part, "row": row, "trial": trial, "version": state, "over": over}
+        trial = self._curves(study, part, row, POINTS[0])
+        key, state, over = ("trial", study["name"], part["name"], row["number"]), progress(row), row["state"] != "running"
 
-    def _find_trial(self, name: str, stage: str, number: int) -> Trial:
-        return next(trial for trial in self._store.trials(name, stage, points=POINTS) if trial.number == number)
+        def draw() -> Charts:
+            from reports.dashboard import charts
+
+            return Charts.of(charts.trial_charts(trial, views.measured(trial, part["metric"])))
+
+        drawn = self._recent.peek(key, state, draw, over) or NOT_YET
+        version = views.version([state, drawn.version])
+        return {"study": study, "part": part, "row": row, "trial": trial, "charts": drawn, "version": version}
+
+    def _curves(self, study: views.View, part: views.View, row: views.View, points: int) -> Trial:
+        """A trial with its curves: read again only where it has gone on since."""
+        key = ("curves", study["name"], part["name"], row["number"], points)
+        read = partial(self._store.trial, study["name"], part["name"], row["number"], points)
+        return self._recent.get(key, progress(row), read, settled=True)
+
+    def _stage_charts(self, study: views.View, part: views.View) -> Charts:
+        """A stage's charts as they were drawn last."""
+
+        def draw() -> Charts:
+            from reports.dashboard import charts  # pandas and matplotlib: a second that the first page need not wait for
+
+            shown = views.leading(part["rows"], CURVES)
+            points = next((points for points in POINTS if points * len(shown) <= ALL_POINTS), POINTS[-1])
+            trials = [self._curves(study, part, row, points) for row in shown]
+            return Charts.of(charts.stage_charts(StageResults(part["name"], part["metric"], trials, part["decision"])))
+
+        key = ("charts", study["name"], part["name"])
+        return self._recent.peek(key, study["digest"], draw, study["settled"]) or NOT_YET
 
     # Pages
 
@@ -147,7 +183,7 @@ class Pages:
         return html("study.html", study=study, log=views.tail(study["log"]), most=views.ROWS)
 
     def stage(self, request: Request) -> Response:
-        study, part = self._stage(self._study(request.path_params["name"]), request)
+        study, part = self._stage(self._overview(request.path_params["name"]), request)
         pages = max(1, math.ceil(len(part["rows"]) / views.PAGE))
         given = request.query_params.get("page", "1")
         page = min(max(int(given), 1), pages) if given.isascii() and given.isdecimal() and len(given) < 9 else 1
@@ -156,28 +192,10 @@ class Pages:
 
     def trial(self, request: Request) -> Response:
         found = self._trial(request)
-        return html("trial.html", **found, measured=views.measured(found["trial"], found["part"]["metric"]))
-
-    # Pictures
-
-    def figure(self, request: Request) -> Response:
-        study, part = self._stage(self._study(request.path_params["name"]), request)
-        found = (study["figures"][part["name"]] or {}).get(request.path_params["figure"])
-        if found is None:
-            raise HTTPException(404)
-        return drawn(found)
-
-    def curve(self, request: Request) -> Response:
-        found, place = self._trial(request), request.path_params["place"]
-        measured = views.measured(found["trial"], found["part"]["metric"])
-        if place >= len(measured):
-            raise HTTPException(404)
-        from reports.dashboard import pictures
-
-        key = ("curve", found["study"]["name"], found["part"]["name"], found["row"]["number"], place)
-        return drawn(
-            self._recent.get(key, found["version"], lambda: pictures.curve(found["trial"], measured[place]), found["over"])
-        )
+        study, part, row, plan = found["study"], found["part"], found["row"], found["trial"].plan
+        shared = views.relatives(plan, row["number"], part["name"], study["stages"])
+        log = views.trial_log(views.tail(study["space"].log, views.WHOLE_LOG), plan, part["name"])
+        return html("trial.html", **found, path=views.path(plan), shared=shared, log=log)
 
     # JSON
 
@@ -188,9 +206,16 @@ class Pages:
     def study_json(self, request: Request) -> Response:
         return JSONResponse(views.summary(self._study(request.path_params["name"])))
 
+    def stage_charts(self, request: Request) -> Response:
+        study, part = self._stage(self._overview(request.path_params["name"]), request)
+        return drawn(self._stage_charts(study, part))
+
     def trial_json(self, request: Request) -> Response:
         found = self._trial(request)
-        return JSONResponse({"version": found["version"], **found["row"]})
+        return JSONResponse({**found["row"], "version": found["version"], "plan": found["trial"].plan.describe()})
+
+    def trial_charts(self, request: Request) -> Response:
+        return drawn(self._trial(request)["charts"])
 
     # Changes
 
@@ -210,10 +235,13 @@ def versions(studies: list[views.View]) -> str:
     return views.version([study["version"] for study in studies])
 
 
-def drawn(picture: Picture) -> Response:
-    """Its own styles are in it, and nothing else is let in."""
-    headers = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
-    return Response(picture.svg, media_type="image/svg+xml", headers=headers)
+def progress(row: views.View) -> tuple:
+    """Changes when there is more to be read of a trial."""
+    return row["step"], row["steps"], row["state"]
+
+
+def drawn(charts: Charts) -> Response:
+    return Response(charts.json, media_type="application/json")
 
 
 async def body(request: Request) -> Any:

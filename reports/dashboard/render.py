@@ -1,6 +1,7 @@
 """How does an answer look? Templates with everything escaped; a problem says what to do, and never shows a traceback."""
 
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from reports.dashboard.guard import HEADERS
 from studies.errors import BusyError, InputError, TuneError
 
 API = "/tuner/api/v1"
+PLOTLY = f"/tuner/plotly-{version('plotly')}.js"
+"""One address a version: browsers may keep it for good."""
 HERE = Path(__file__).parent
 TITLES = {
     400: "That address is not this server’s",
@@ -45,7 +48,7 @@ ENVIRONMENT = Environment(
 ENVIRONMENT.filters.update(
     number=words.number, measured=words.measured, duration=words.duration, plan=words.plan, moment=moment, coded=coded
 )
-ENVIRONMENT.globals.update(api=API)
+ENVIRONMENT.globals.update(api=API, plotly_address=PLOTLY)
 
 
 def html(template: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ ROWS = 50
 """Of a stage's trials, on the study's page; the stage's own page has all of them, PAGE at a time."""
 PAGE = 200
 LOG_BYTES = 16_000
+WHOLE_LOG = 1_000_000
 
 View = dict[str, Any]
 
@@ -56,6 +58,7 @@ def row(trial: Trial, metric: Metric, winner: Plan | None, going: bool) -> View:
     plan = trial.plan
     return {
         "number": trial.number,
+        "plan": plan,
         "state": label(trial, going),
         "lr": plan.lr,
         "batch_size": plan.batch_size,
@@ -82,6 +85,44 @@ def ordered(rows: Iterable[View], metric: Metric) -> list[View]:
         return not line["winner"], line["state"] != "running", rank, line["number"]
 
     return sorted(rows, key=place)
+
+
+def leading(rows: Sequence[View], most: int) -> list[View]:
+    """Of a stage's rows, in their order, those that are to be seen in its charts; by number, as a stage's trials are."""
+    return sorted(rows[:most], key=lambda line: line["number"])
+
+
+def path(plan: Plan) -> list[View]:
+    """The plan's segments for a reader: from which step to which, at what rate."""
+    told, begin = [], 0
+    for segment in plan.segments:
+        first, begin = begin + 1, begin + segment.steps
+        told.append({"first": first, "last": begin, "lr": segment.rate.lr, "shape": words.shape(segment.rate)})
+    return told
+
+
+def relatives(plan: Plan, number: int, stage: str, stages: Iterable[View], most: int = 12) -> list[View]:
+    """The trials with which a trial has the beginning of its path in common, the longest first."""
+    found = []
+    for part in stages:
+        for line in part["rows"]:
+            other = line["plan"]
+            if (part["name"], line["number"]) != (stage, number) and alike(plan, other) and (steps := plan.common(other)):
+                found.append({"stage": part["name"], "title": part["title"], "number": line["number"], "steps": steps})
+    return sorted(found, key=lambda one: (-one["steps"], one["stage"], one["number"]))[:most]
+
+
+def alike(plan: Plan, other: Plan) -> bool:
+    """Whether they may have steps in common; quickly told, as there may be thousands of others."""
+    same = (plan.batch_size, plan.momentum, plan.seed) == (other.batch_size, other.momentum, other.seed)
+    return same and bool(plan.segments and other.segments) and plan.segments[0].rate == other.segments[0].rate
+
+
+def trial_log(log: str, plan: Plan, stage: str) -> str:
+    """Of a study's log, the lines on one trial: they name its plan, at whatever step it stood."""
+    before, _, after = words.plan(plan).partition(words.count(plan.steps, "step"))
+    named = re.compile(rf"{stage}: {re.escape(before)}[\d,]+ steps?{re.escape(after)}")
+    return "\n".join(line for line in log.splitlines() if named.search(line))
 
 
 def stage(results: StageResults, going: bool) -> View:

@@ -1,5 +1,9 @@
 // Keeps the page as it is on the server: a small poll, and when its version changes the page itself, morphed into place.
 
+// A poll, not a stream: a browser holds six connections to a server, and streams in six tabs would take them all.
+
+import { draw } from "./charts.js";
+
 const EVERY = 2000; // milliseconds
 const main = document.querySelector("main");
 const connection = document.getElementById("connection");
@@ -13,6 +17,7 @@ function morph(old, fresh) {
     return;
   }
   if (old.id === "told") return; // what a button has told stays
+  if (old.dataset.chart) return Object.assign(old.dataset, fresh.dataset); // what is drawn in it is drawn anew below
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !kept(old, name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !kept(old, name)) old.setAttribute(name, value);
   morphChildren(old, fresh);
@@ -52,6 +57,7 @@ async function refresh() {
   document.title = page.title;
   const focused = document.activeElement;
   morph(main, page.querySelector("main"));
+  draw();
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
@@ -99,6 +105,7 @@ document.addEventListener("click", ({ target }) => {
   if (button?.dataset.copy) copy(button);
 });
 
+draw();
 if (main.dataset.poll) {
   setInterval(poll, EVERY);
   document.addEventListener("visibilitychange", poll);

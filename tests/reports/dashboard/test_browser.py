@@ -37,13 +37,17 @@ def browsing(chromium, server, expected="404 (Not Found)", **context):
         assert [text for text in complaints if expected not in text] == []
 
 
-def drawn(page) -> list[str]:
-    """What the pictures on the page show, once all of them are there."""
+def drawn(page) -> dict[str, list[str]]:
+    """What each chart on the page is called, and the curves in it, once all of them are there."""
     eventually(lambda: "being drawn" not in page.inner_text("main"), seconds=60)
-    for picture in (pictures := page.locator("figure img").all()):
-        picture.scroll_into_view_if_needed()
-        eventually(lambda picture=picture: picture.evaluate("image => image.complete && image.naturalWidth > 100"))
-    return [picture.get_attribute("alt").removesuffix(" over the steps") for picture in pictures]
+    eventually(lambda: page.evaluate("[...document.querySelectorAll('[data-chart]')].every((one) => one.data)"))
+    charts = page.locator("[data-chart]").all()
+    return {
+        chart.evaluate("one => document.getElementById(one.getAttribute('aria-labelledby')).textContent"): chart.evaluate(
+            "one => one.data.map(({ hovertemplate }) => hovertemplate ?? '')"
+        )
+        for chart in charts
+    }
 
 
 STAGES = [sample.stage1(), sample.stage2(), sample.stage3()]
@@ -77,7 +81,8 @@ def test_studies_their_stages_and_trials_are_shown(chromium, server):
         assert page.get_by_text("ValueError").last.inner_text().strip().endswith(sample.HOSTILE)
         page.goto(f"{server.base}/studies/flowers/trials/stage3/8")
         assert "the first 2,700 shared with another trial" in page.inner_text("main")
-        assert drawn(page) == ["accuracy", "train_loss", "val_loss", "lr", "update_ratio"]
+        assert list(drawn(page)) == ["accuracy", "train loss", "val loss", "update ratio", "learning rate, as planned"]
+        assert "Stage 3, trial 2: 2,700 steps" in page.locator(".shared").inner_text()
         assert "owned" not in page.title()
 
 

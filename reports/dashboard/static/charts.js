@@ -1,0 +1,187 @@
+// Draws the charts of a page with Plotly, from what the server says is in them, and again when the server has more.
+
+const WORDS = 12; // pixels, of what is written into a chart
+const DOWN = 22; // pixels between two panels
+const NARROW = 480; // a phone: only what matters has its name beside its curve
+
+// The content policy lets no script write style attributes or style elements, which Plotly does: through the style object all
+// may, and what it needs of the latter is in our own style sheet.
+const { setAttribute } = Element.prototype;
+Element.prototype.setAttribute = function (name, value) {
+  if (name === "style") this.style.cssText = value;
+  else setAttribute.call(this, name, value);
+};
+const { createElement } = Document.prototype;
+Document.prototype.createElement = function (name, ...more) {
+  return createElement.call(this, name === "style" ? "template" : name, ...more);
+};
+
+let loading;
+const plotly = () => (loading ??= new Promise((loaded, failed) => {
+  const script = document.createElement("script");
+  Object.assign(script, { src: document.getElementById("plotly").href, onload: loaded, onerror: failed });
+  document.head.append(script);
+}));
+
+const style = getComputedStyle(document.documentElement);
+const colour = (name) => (name?.startsWith("#") ? name : style.getPropertyValue(`--${name}`).trim());
+const html = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\n/g, "<br>");
+const logarithm = (axis, value) => (axis.log ? Math.log10(value) : value);
+const where = (kind, letter, panel) => (kind === "part" ? `${letter}${panel || ""} domain` : `${letter}${panel || ""}`);
+
+// Traces, layout: a chart in Plotly's terms.
+function translate(chart, width) {
+  const panels = chart.panels;
+  const total = panels.reduce((sum, panel) => sum + panel.height, 0);
+  const beside = panels.flatMap((panel) => panel.words.filter(({ x, in: frame }) => frame[0] === "part" && x > 1));
+  const right = Math.max(8, ...beside.filter((text) => written(text, width)).map(({ text }) => 14 + 6.4 * text.length));
+  const layout = {
+    height: total + 30,
+    margin: { l: 64, r: Math.min(right, width / 3), t: 8, b: 44 },
+    showlegend: false,
+    hovermode: "closest",
+    hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 13 }, namelength: -1 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: style.getPropertyValue("--text"), size: WORDS, color: colour("soft") },
+    dragmode: false,
+    shapes: [],
+    annotations: [],
+  };
+  const traces = [];
+  let top = 1;
+  panels.forEach((panel, i) => {
+    const share = panel.height / total;
+    const number = i ? i + 1 : "";
+    const gap = i < panels.length - 1 ? DOWN / total : 0;
+    const last = i === panels.length - 1;
+    layout[`xaxis${number}`] = axis(panel.x, { anchor: `y${number}`, showgrid: false, showticklabels: last, nticks: 6, ...(i ? { matches: "x" } : {}) });
+    layout[`yaxis${number}`] = axis(panel.y, { anchor: `x${number}`, domain: [Math.max(0, top - share + gap), top], nticks: 6, gridcolor: colour("line") });
+    top -= share;
+    for (const band of panel.bands) layout.shapes.push(shape(band, panel, number));
+    for (const line of panel.lines) {
+      if (line.in[0] === "part" || line.in[1] === "part") layout.shapes.push(rule(line, panel, number));
+      else traces.push(trace(line, number));
+    }
+    for (const text of panel.words) if (written(text, width)) layout.annotations.push(annotation(text, panel, number));
+  });
+  return { traces, layout };
+}
+
+const written = (text, width) => width > NARROW || text.bold || text.in[0] !== "part" || text.x <= 1;
+
+function axis({ name, log, shown, ticks }, more) {
+  const from = (value) => (log ? Math.log10(value) : value);
+  return {
+    title: { text: html(name), standoff: 8 },
+    type: log ? "log" : "linear",
+    range: shown.map(from),
+    fixedrange: true,
+    zeroline: false,
+    showline: false,
+    separatethousands: true,
+    automargin: true,
+    ...(log ? { dtick: shown[1] / shown[0] > 300 ? 1 : "D2" } : {}),
+    exponentformat: log && (shown[0] < 1e-3 || shown[1] > 1e4) ? "power" : "none",
+    ...(ticks ? { tickvals: ticks.map(([place]) => place), ticktext: ticks.map(([, text]) => html(text)), showgrid: false } : {}),
+    ...more,
+    ...(ticks ? { showgrid: false } : {}),
+  };
+}
+
+function trace(line, number) {
+  const marker = { s: "square", x: "x-thin-open", o: "circle" }[line.marker];
+  return {
+    type: "scatter",
+    x: line.x,
+    y: line.y,
+    xaxis: `x${number}`,
+    yaxis: `y${number}`,
+    mode: marker ? "markers" : "lines",
+    line: { color: colour(line.colour), width: line.width, dash: line.dashed ? "6px,3px" : "solid", shape: line.stepped ? "hv" : "linear" },
+    marker: { symbol: marker, color: colour(line.colour), size: line.size, line: { width: 1.5, color: colour(line.edge) } },
+    opacity: line.opacity,
+    cliponaxis: !marker,
+    hoverinfo: line.label ? "all" : "skip",
+    hovertemplate: line.label ? hover(line) : undefined,
+    meta: line.trial,
+  };
+}
+
+function hover(line) {
+  const whose = line.trial === null ? "" : `, trial ${line.trial}`;
+  const values = line.marker ? "" : "<br>%{y:.4~g} at %{x:,}";
+  return `<b>${html(line.label)}</b>${whose}${values}<extra></extra>`;
+}
+
+// A vertical or horizontal line right across.
+function rule(line, panel, number) {
+  const [x0, x1] = line.in[0] === "part" ? [0, 1] : line.x.map((value) => logarithm(panel.x, value) && value);
+  const [y0, y1] = line.in[1] === "part" ? [0, 1] : line.y;
+  const [xref, yref] = [where(line.in[0], "x", number), where(line.in[1], "y", number)];
+  const look = { color: colour(line.colour), width: line.width, dash: line.dashed ? "6px,3px" : "solid" };
+  return { type: "line", x0, x1, y0, y1, xref, yref, line: look };
+}
+
+function shape(band, panel, number) {
+  const [xref, yref] = [where(band.in[0], "x", number), where(band.in[1], "y", number)];
+  const look = { fillcolor: band.fill ? colour(band.fill) : "rgba(0,0,0,0)", opacity: band.opacity };
+  const edge = { width: band.width, color: colour(band.edge ?? "line") };
+  return { type: "rect", x0: band.x[0], x1: band.x[1], y0: band.y[0], y1: band.y[1], xref, yref, ...look, line: edge, layer: band.edge ? "above" : "below" };
+}
+
+// Of annotations, other than of shapes, Plotly wants the logarithm where an axis has one.
+function annotation(text, panel, number) {
+  return {
+    x: text.in[0] === "part" ? text.x : logarithm(panel.x, text.x),
+    y: text.in[1] === "part" ? text.y : logarithm(panel.y, text.y),
+    xref: where(text.in[0], "x", number),
+    yref: where(text.in[1], "y", number),
+    xshift: text.shift[0],
+    yshift: text.shift[1],
+    text: text.bold ? `<b>${html(text.text)}</b>` : html(text.text),
+    font: { color: colour(text.colour), size: WORDS },
+    xanchor: text.anchor[0],
+    yanchor: text.anchor[1],
+    align: text.anchor[0],
+    showarrow: false,
+  };
+}
+
+const known = new Map(); // address -> { version, charts }, as the server said it last
+
+async function read(address, version) {
+  const last = known.get(address);
+  if (last && last.wanted === version) return last.charts;
+  const charts = fetch(address).then((answer) => answer.json()).then((body) => body.charts ?? []);
+  known.set(address, { wanted: version, charts });
+  return charts;
+}
+
+// Every chart of the page that is not as the server has it.
+export async function draw(anew = false) {
+  for (const place of document.querySelectorAll("[data-chart]")) {
+    const { charts: address, chart: name, version } = place.dataset;
+    if (!anew && place.drawn === version) continue;
+    place.drawn = version;
+    const chart = (await read(address, version)).find((one) => one.name === name);
+    if (!chart || !place.isConnected) continue;
+    await plotly();
+    const { traces, layout } = translate(chart, place.clientWidth);
+    await Plotly.react(place, traces, layout, { displayModeBar: false, responsive: true });
+    place.ariaBusy = null;
+    if (!place.listens) place.on("plotly_click", ({ points }) => open(place, points[0].data.meta));
+    place.listens = true;
+  }
+}
+
+function open(place, trial) {
+  if (trial !== null && trial !== undefined && place.dataset.trials) location.href = place.dataset.trials + trial;
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(true));
+let width = innerWidth;
+addEventListener("resize", () => {
+  if ((width > NARROW) !== (innerWidth > NARROW)) draw(true);
+  width = innerWidth;
+});
