@@ -97,7 +97,7 @@ class Store:
         """
         self.record(name)
         with self._database.write() as connection:
-            return wishlist.append(connection, name, wish, who or wishlist.somebody())
+            return wishlist.append(connection, name, wish, who)
 
     def wishes(self, name: str) -> list[WishRecord]:
         """All that was ever asked of a study, oldest first."""
@@ -117,7 +117,7 @@ class Store:
             if not held(row):
                 raise InputError(f"stop: study {name!r} is not running, it is {_study_record(row).state}")
             connection.execute(sa.delete(STOPS).where(STOPS.c.study == name))
-            values = {"study": name, "token": row.token, "who": (who or wishlist.somebody())[:255]}
+            values = {"study": name, "token": row.token, "who": wishlist.person(who)}
             connection.execute(sa.insert(STOPS).values(**values))
         return record
 
@@ -168,8 +168,12 @@ class Driver:
 
         Raises: StorageError.
         """
-        with self._database.read() as connection:
-            return wishlist.read(connection, self._lease.name)
+
+        def read() -> list[WishRecord]:
+            with self._database.read() as connection:
+                return wishlist.read(connection, self._lease.name)
+
+        return self._lease.patiently(read)
 
     def on_stop(self, stop: Callable[[], None]) -> None:
         """What to do, in another thread, when somebody asks this driver to stop."""

@@ -105,6 +105,11 @@ class WishRecord:
         """What the person said about it: the reason, or the note; "" if nothing."""
         return getattr(self.wish, "text", "") or getattr(self.wish, "reason", "")
 
+    @property
+    def line(self) -> str:
+        """The same on one line, without what would move a terminal's cursor."""
+        return " ".join("".join(letter if letter.isprintable() else " " for letter in self.text).split())
+
 
 def read_wish(content: Any) -> Wish:
     """The wish that parsed JSON says.

@@ -14,12 +14,12 @@ from studies.trial import State
 from studies.wish import WISH, Extend, Note, Overrule, Rate, Wish, WishRecord, in_force
 
 
-def somebody() -> str:
-    """Who is at this process, "user@host"."""
+def person(who: str = "") -> str:
+    """The name to write down, "user@host": of who is at this process, if not given; printable, and short enough."""
     user = "somebody"
     with suppress(OSError, KeyError):  # no name in the user database
         user = getpass.getuser()
-    return f"{user}@{HOST}"
+    return "".join(letter for letter in who or f"{user}@{HOST}" if letter.isprintable())[:255]
 
 
 def append(connection: sa.Connection, name: str, wish: Wish, who: str) -> WishRecord:
@@ -31,7 +31,7 @@ def append(connection: sa.Connection, name: str, wish: Wish, who: str) -> WishRe
     mine = STUDIES.c.name == name
     row = connection.execute(sa.select(STUDIES, now.label("now")).where(mine).with_for_update()).one()
     fingerprint = _check(connection, name, wish)
-    values = {"study": name, "stage": wish.stage or "", "fingerprint": fingerprint, "who": storable(who)[:255]}
+    values = {"study": name, "stage": wish.stage or "", "fingerprint": fingerprint, "who": person(who)}
     written = {**values, "written": row.now, "wish": wish.model_dump_json()}
     number = connection.execute(sa.insert(WISHES).values(**written)).inserted_primary_key[0]
     changes: dict[str, Any] = {"updated": now}

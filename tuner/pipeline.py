@@ -25,6 +25,7 @@ from studies.ledger import Driver, Store
 from studies.plan import Plan, distinct_steps
 from studies.study import Study
 from studies.trial import Progress, State, Trial
+from studies.wish import Note, WishRecord
 from studies.workspace import Workspace
 from trainables.checkpoints import Checkpoints
 from trainables.task import load_task
@@ -33,6 +34,7 @@ from tuner.runners import check_options, make_runner, prepare
 from tuner.runners.job import Job
 from tuner.runners.runner import Runner
 from tuner.settings import Settings
+from tuner.stages.asked import heed
 from tuner.stages.stage import run_stage
 
 log = logging.getLogger("tuner")
@@ -83,13 +85,16 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     if settings.checkpoints:
         checkpoints.check()
     with store.drive(workspace.study, asked.model_dump(mode="json")) as driver, view:
-        start = _start(settings, store, workspace)
         checkpoints.sweep()  # nobody else is at work on this study now
         sweep(workspace.folder)
         with _runner(settings, workload, workspace) as runner:
-            _run_stages(settings, workload, start, driver, runner, workspace, view)
+            driver.on_stop(runner.stop)
+            heeded = None
+            while (wishes := driver.wishes()) != heeded:  # at first, and again where more was asked of stages that were over
+                heeded, wanted = wishes, settings.model_copy(update={"stages": _stages(settings, wishes)})
+                _run_stages(wanted, workload, _start(wanted, store, workspace), driver, runner, workspace, view)
         checkpoints.sweep()  # what workers that were killed have left
-        driver.done()
+        driver.done(heeded)
     failpoint("run.done")
     report(store, workspace)
     failpoint("run.reported")
@@ -110,6 +115,12 @@ def try_out(workload: Workload, plan: Plan, task: str) -> None:
     except Exception as error:
         told = f"--task {task}: {type(error).__name__}: {error}".splitlines()[0]
         raise TaskError(told, traceback.format_exc()) from None
+
+
+def _stages(settings: Settings, wishes: Sequence[WishRecord]) -> tuple[str, ...]:
+    """The settings' stages; and those of which something else was asked, with all between them."""
+    named = {*settings.stages, *(record.wish.stage for record in wishes if not isinstance(record.wish, Note) and not record.past)}
+    return tuple(name for name in QUESTIONS if min(named) <= name <= max(named))
 
 
 def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
@@ -140,7 +151,7 @@ def _run_stages(
         metric = settings.target(workload)
         study = Watched(driver.stage(name, metric, workload.fingerprint), name, metric.name, view, tensorboard)
         try:
-            decision = run_stage(stage, plan, study, runner)
+            decision = run_stage(stage, plan, study, runner, lambda stage: heed(stage, driver.wishes()))
         except StageError as error:
             raise _blamed(error, study.trials()) from None
         plan = decision.winner

@@ -1,7 +1,7 @@
 """How does a stage run? It is asked what it wants next, until it wants nothing more; then it decides."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from studies.decision import Decision
@@ -51,8 +51,10 @@ class Results:
         self._lines: dict[str, Trial] = {}
         for trial in sorted(trials, key=lambda trial: trial.number):
             known = self._lines.get(trial.plan.line)
-            if known is None or trial.last >= known.last:
+            if known is None:
                 self._lines[trial.plan.line] = trial
+            elif trial.last >= known.last:  # a closed row that goes on in a new one is one path still
+                self._lines[trial.plan.line] = replace(trial, begun=min(trial.begun, known.begun))
 
     def of(self, plan: Plan) -> Trial | None:
         """The trial that went along this path to its end, cut there; or that broke on the way. None: not yet there."""
@@ -82,6 +84,20 @@ class Results:
         return [self.see(plans) for plans in groups]
 
 
+@dataclass(frozen=True)
+class Elected:
+    """A winner as its stage takes it.
+
+    label: how the stage calls it. trials: one a seed, ended after the number of steps that its curve asks for.
+    marks: named numbers for the figures. warnings: what is wrong with it.
+    """
+
+    label: str
+    trials: Sequence[Trial]
+    marks: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+
+
 class Search:
     """A stage written as one text: `conclude` reads results as if all were there; what is missing is what it wants.
 
@@ -93,6 +109,10 @@ class Search:
 
     def conclude(self, start: Plan, results: Results) -> Decision:
         """The written decision. Raises: Unseen (by way of results.see), StageError."""
+        raise NotImplementedError
+
+    def elect(self, start: Plan, results: Results, plan: Plan) -> Elected:
+        """A plan that is to win whatever the rule says; results have been concluded from. Raises: Unseen, StageError."""
         raise NotImplementedError
 
     def wants(self, start: Plan, trials: Sequence[Trial]) -> list[Plan]:
@@ -108,20 +128,35 @@ class Search:
         return self.conclude(start, Results(trials))
 
 
-def run_stage(stage: Stage, start: Plan, study: Study, runner: Runner) -> Decision:
-    """Ask, run, ask again; then decide.
+def own(start: Plan, results: Results, plan: Plan) -> Plan:
+    """The plan under the start's seed, if it is one that a search from this start has looked at.
+
+    Raises: StageError if it is none.
+    """
+    plan = plan.but(seed=start.seed)
+    if plan.line not in results.seen:
+        raise StageError(
+            "it is no trial of this stage any more, which starts from another winner or is asked for other values now"
+        )
+    return plan
+
+
+def run_stage(
+    stage: Stage, start: Plan, study: Study, runner: Runner, heeding: Callable[[Stage], Stage] = lambda stage: stage
+) -> Decision:
+    """Ask, run, ask again; then decide. heeding: the stage as people want it by now.
 
     Raises: StageError, BusyError, StorageError, Interrupted; what was reported before is kept.
     """
     while True:
-        trials = study.trials()
+        trials, asked = study.trials(), heeding(stage)
         results = Results(trials)
-        wanted = stage.wants(start, trials)
+        wanted = asked.wants(start, trials)
         plans = [plan for plan in wanted if results.of(plan) is None]
         if not plans:
             break
         study.plan(plans)
         runner.run(plans, study.record, wanted)
-    decision = stage.decide(start, trials)
+    decision = asked.decide(start, trials)
     study.decide(decision)
     return decision

@@ -16,7 +16,7 @@ from studies.trial import Metric, Trial
 from tuner.stages import rules
 from tuner.stages.evidence import candidate, cost, reason, show
 from tuner.stages.racing import Race, Rungs, race
-from tuner.stages.stage import Results, Search
+from tuner.stages.stage import Elected, Results, Search
 
 GRID = (1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001)
 """The text's exponential grid."""
@@ -51,6 +51,17 @@ class Stage1(Search):
     name: str = "stage1"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
+        return self._decision(start, results, self._widened(start, results))
+
+    def elect(self, start: Plan, results: Results, plan: Plan) -> Elected:
+        """Its rate, followed from where the sweep left it until it has converged."""
+        sweep = self._widened(start, results)
+        if not any(trial.plan.lr == plan.lr for trial in sweep.finalists):
+            sweep = self._sweep(start, results, [plan.lr])
+        return self._elected(start, results, next(trial for trial in sweep.finalists if trial.plan.lr == plan.lr))
+
+    def _widened(self, start: Plan, results: Results) -> Race:
+        """The sweep, with what is wanted beyond the grid and around the best."""
         rates = self._rates(start, self.lrs)
         sweep = self._sweep(start, results, rates)
         while (new := self._beyond(rates, self._winner(sweep).plan.lr)) and self._rates(start, [new]) == [new]:
@@ -60,7 +71,7 @@ class Stage1(Search):
             best = self._winner(sweep).plan.lr
             rates = self._rates(start, [*rates, *(_round(best * factor) for factor in REFINEMENT)])
             sweep = self._sweep(start, results, rates)
-        return self._decision(start, results, sweep)
+        return sweep
 
     def most(self, start: Plan) -> list[Plan]:
         factors = (1.0, *REFINEMENT) if self.refine else (1.0,)
@@ -106,13 +117,27 @@ class Stage1(Search):
                 return _round(edge * ratio)
         return None
 
+    def _elected(self, start: Plan, results: Results, won: Trial) -> Elected:
+        step_nums = min(self._step_nums(won), self.max_steps)
+        late = f"not converged within {self.max_steps} steps, the margin included: allow more with --max-steps"
+        return Elected(
+            label=f"lr {show(won.plan.lr)}",
+            trials=[results.of(constant(start, won.plan.lr, step_nums))],
+            marks={
+                "converged": rules.convergence(self.metric, won),
+                "step_nums": step_nums,
+                "update_ratio": update_ratio(won),
+            },
+            warnings=() if self._converged(won) else (late,),
+        )
+
     def _decision(self, start: Plan, results: Results, sweep: Race) -> Decision:
         metric, won, deep = self.metric, self._winner(sweep), rules.deep(self.metric, sweep.finalists, sweep.trials)
-        step_nums = min(self._step_nums(won), self.max_steps)
-        winner = results.of(constant(start, won.plan.lr, step_nums))
+        elected = self._elected(start, results, won)
+        [winner] = elected.trials
         second = next((trial for trial in [*deep, *sweep.finalists] if trial is not won), None)
         tie = won in deep and second in rules.level(metric, deep)
-        ratio = update_ratio(won)
+        ratio = elected.marks["update_ratio"]
         return Decision(
             stage=self.name,
             question=QUESTIONS[self.name],
@@ -123,12 +148,13 @@ class Stage1(Search):
             runner_up=second.plan if second else None,
             margin=metric.gain(rules.height(metric, won), rules.height(metric, second)) if second else None,
             tie=tie,
-            warnings=tuple(self._warnings(start, sweep, won)),
+            warnings=tuple(self._warnings(start, sweep, won, elected)),
             words=(
                 f"{show(won.plan.lr)} is the learning rate: of {len(sweep.trials)} rates {len(deep)} fell deep, and of these it"
                 f" {'converged first, with its equals in validation' if tie else 'validates best'}"
                 f" ({metric.name} {show(rules.height(metric, won))}).",
-                f"Its curve has converged at step {rules.convergence(metric, won)}; with the safety margin: {step_nums} steps.",
+                f"Its curve has converged at step {elected.marks['converged']}; with the safety margin:"
+                f" {winner.plan.steps} steps.",
                 *(
                     [f"Its updates move the weights by {show(ratio)} of their norm a step (rule of thumb: 0.001)."]
                     if ratio
@@ -136,7 +162,7 @@ class Stage1(Search):
                 ),
             ),
             evidence=tuple(self._evidence(sweep, won, deep)),
-            marks={"converged": rules.convergence(metric, won), "step_nums": step_nums, "update_ratio": ratio},
+            marks=elected.marks,
             cost=cost(results.seen.values(), sweep.steps_saved),
         )
 
@@ -153,14 +179,13 @@ class Stage1(Search):
             )
             yield candidate(self.metric, f"lr {show(trial.plan.lr)}", [trial], outcome, trial not in sweep.finalists)
 
-    def _warnings(self, start: Plan, sweep: Race, won: Trial) -> Iterable[str]:
+    def _warnings(self, start: Plan, sweep: Race, won: Trial, elected: Elected) -> Iterable[str]:
         rates, best = [trial.plan.lr for trial in sweep.trials], won.plan.lr
         if best in (max(rates), min(rates)):
             bounded = self._rates(start, [best * 10 if best == max(rates) else best / 10]) == [best]
             edge = "what can be trained" if bounded else "the grid, even after widening it"
             yield f"the best rate, {show(best)}, lies at the edge of {edge}"
-        if not self._converged(won):
-            yield f"not converged within {self.max_steps} steps, the margin included: allow more with --max-steps"
+        yield from elected.warnings
         if rules.overfits(self.metric, won):
             yield "validation gets worse again while the training loss falls: it overfits, and is stopped near its best"
         for trial in sweep.trials:

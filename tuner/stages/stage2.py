@@ -20,7 +20,7 @@ from studies.trial import Metric, Trial
 from tuner.stages import rules
 from tuner.stages.evidence import Verdict, candidate, cost, reason, sample, show, verdict, with_seeds
 from tuner.stages.racing import Race, Rungs, race
-from tuner.stages.stage import Results, Search
+from tuner.stages.stage import Elected, Results, Search, own
 
 BATCH_SIZES = (32, 64, 128, 256)
 MOMENTA = (0.0, 0.5, 0.9, 0.95)
@@ -75,8 +75,14 @@ class Stage2(Search):
         search = self._search(start, results)
         leaders = results.see_each(with_seeds(trial.plan, self.repeats) for trial in self._leaders(start, search))
         won = verdict(self.metric, leaders, cheap=lambda trials: _price(start, trials[0].plan))
-        lasting = self._lengthened(results, leaders[won.place][0])
-        return self._decision(start, results, search, leaders, won, lasting)
+        elected = self._elected(results, leaders[won.place][0])
+        return self._decision(start, results, search, leaders, won, elected)
+
+    def elect(self, start: Plan, results: Results, plan: Plan) -> Elected:
+        """Its pair and rate, taken to the end of the path and repeated with the other seeds."""
+        plan = own(start, results, plan)
+        whole = plan.to(self._length(start, plan))
+        return self._elected(results, results.see(with_seeds(self.within(whole) or whole, self.repeats))[0])
 
     def most(self, start: Plan) -> list[Plan]:
         plans = self._plans(start)
@@ -113,13 +119,19 @@ class Stage2(Search):
         growth = (batch_size / start.batch_size) ** {"linear": 1.0, "sqrt": 0.5, "none": 0.0}[self.lr_scaling]
         slip = (1 - momentum) / (1 - start.momentum) if self.lr_scaling != "none" and start.optimizer == "sgd" else 1.0
         lr = float(f"{start.lr * growth * slip:.6g}")
-        every = cell.every(self.eval_examples)
-        steps = max(1, math.ceil(start.examples / batch_size / every)) * every
+        steps = self._length(start, cell)
         if growth <= GROWTH or not self.warmup:
             return cell.then(Segment(steps=steps, rate=Constant(lr=lr)))
         warm = max(1, round(WARMUP_SHARE * steps))
         ramp = Segment(steps=warm, rate=Warmup(start=lr / growth, lr=lr, over=warm))
         return cell.then(ramp).then(Segment(steps=max(1, steps - warm), rate=Constant(lr=lr)))
+
+    def _length(self, start: Plan, cell: Plan) -> int:
+        """As many examples as the start has, in steps of this cell."""
+        if cell.upto(0) == start.upto(0):
+            return start.steps
+        every = cell.every(self.eval_examples)
+        return max(1, math.ceil(start.examples / cell.batch_size / every)) * every
 
     @property
     def _rungs(self) -> Rungs:
@@ -181,15 +193,25 @@ class Stage2(Search):
     def _step_nums(self, trial: Trial) -> int:
         return rules.with_margin(rules.convergence(self.metric, trial), trial.plan.every(self.eval_examples))
 
+    def _elected(self, results: Results, trial: Trial) -> Elected:
+        """The trial, at the number of steps that its curve asks for, with the other seeds."""
+        lasting = self._lengthened(results, trial)
+        step_nums = min(self._step_nums(lasting), lasting.plan.steps)
+        late = f"not converged within {lasting.plan.steps} steps, the margin included"
+        trials = results.see(with_seeds(trial.plan.to(max(step_nums, _beyond_warmup(trial.plan))), self.repeats))
+        return Elected(
+            label=_label(trial.plan),
+            trials=trials,
+            marks={"converged": rules.convergence(self.metric, lasting), "step_nums": trials[0].plan.steps},
+            warnings=(late,) if self._step_nums(lasting) > lasting.plan.steps else (),
+        )
+
     def _decision(
-        self, start: Plan, results: Results, search: Race, leaders: list[list[Trial]], won: Verdict, lasting: Trial
+        self, start: Plan, results: Results, search: Race, leaders: list[list[Trial]], won: Verdict, elected: Elected
     ) -> Decision:
         metric, plan = self.metric, leaders[won.place][0].plan
-        step_nums = min(self._step_nums(lasting), lasting.plan.steps)
-        trials = results.see(with_seeds(plan.to(max(step_nums, _beyond_warmup(plan))), self.repeats))
-        winner, values = trials[0].plan, sample(metric, trials)
+        winner, values = elected.trials[0].plan, sample(metric, elected.trials)
         change = "is trimmed to" if winner.steps < plan.steps else "grows to" if winner.steps > plan.steps else "stays"
-        converged = rules.convergence(metric, lasting)
         return Decision(
             stage=self.name,
             question=QUESTIONS[self.name],
@@ -202,16 +224,16 @@ class Stage2(Search):
             runner_up=None if won.second is None else leaders[won.second][0].plan,
             margin=won.margin,
             tie=won.tie,
-            warnings=tuple(self._warnings(start, search, winner, lasting)),
+            warnings=tuple(self._warnings(start, search, winner, elected)),
             words=(
                 f"Batch size {winner.batch_size} with momentum {show(winner.momentum)} (rate {show(winner.lr)}): of"
                 f" {len(search.trials)} candidates {len(search.finalists)} went the whole way and {len(leaders)} were repeated"
                 f" with other seeds; {metric.name} {show(values.mean)}.",
                 _told(won),
-                f"The curve has converged at step {converged}: the number of steps {change} {winner.steps}.",
+                f"The curve has converged at step {elected.marks['converged']}: the number of steps {change} {winner.steps}.",
             ),
             evidence=tuple(self._evidence(search, leaders, won.place)),
-            marks={"converged": converged, "step_nums": winner.steps},
+            marks=elected.marks,
             cost=cost(results.seen.values(), search.steps_saved),
         )
 
@@ -227,15 +249,14 @@ class Stage2(Search):
                 outcome = "validates worse" if there else f"left at step {trial.last}: the better third went on"
                 yield candidate(self.metric, _label(trial.plan), [trial], outcome, not there)
 
-    def _warnings(self, start: Plan, search: Race, winner: Plan, lasting: Trial) -> Iterable[str]:
+    def _warnings(self, start: Plan, search: Race, winner: Plan, elected: Elected) -> Iterable[str]:
         asked = [self.at(start, *cell) for cell in self.cells(start)]
         if moved := sum(self.within(plan) != plan for plan in asked[1:]):
             yield f"{moved} of {len(asked)} pairs cannot be trained as scaled: the nearest rate was taken, or they were left out"
         batches = sorted({trial.plan.batch_size for trial in search.trials})
         if len(batches) > 1 and winner.batch_size in (batches[0], batches[-1]):
             yield f"the best batch size, {winner.batch_size}, lies at the edge of the grid"
-        if self._step_nums(lasting) > lasting.plan.steps:
-            yield f"not converged within {lasting.plan.steps} steps, the margin included"
+        yield from elected.warnings
         for trial in search.trials:
             if trial.broken:
                 yield f"{_label(trial.plan)} {reason(trial)}"

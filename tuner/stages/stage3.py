@@ -15,7 +15,7 @@ from studies.schedule import Cosine, Exponential, Linear, Schedule, Sqrt
 from studies.trial import Metric, Trial
 from tuner.stages import rules
 from tuner.stages.evidence import Verdict, candidate, cost, reason, sample, show, verdict, with_seeds
-from tuner.stages.stage import Results, Search
+from tuner.stages.stage import Elected, Results, Search, own
 
 BEFORE = 0.9
 """Where decay starts: the text takes 2,700 where validation was best at 3,000."""
@@ -67,6 +67,12 @@ class Stage3(Search):
         best = [trial.plan for trial in self._leaders(tails, lazy)]
         leaders = [lazy, *results.see_each(with_seeds(plan, self.repeats) for plan in best)]
         return self._decision(results, control, leaders, tails, peak)
+
+    def elect(self, start: Plan, results: Results, plan: Plan) -> Elected:
+        """Its decay, to the end of the path, repeated with the other seeds."""
+        plan = own(start, results, plan).to(start.steps)
+        label = "constant" if plan == start else _label(plan)
+        return Elected(label, results.see(with_seeds(plan, self.repeats)), {"start": _begin(plan)})
 
     def most(self, start: Plan) -> list[Plan]:
         tails = [plan for plan, _ in self.candidates(start, peak=start.steps * 2 // 3)]
