@@ -24,6 +24,7 @@ from studies.decision import Candidate, Decision
 from studies.errors import StorageError
 from studies.study import StudyRecord
 from studies.trial import State, Trial
+from studies.wish import WishRecord
 
 DPI = 160
 FIRST_ROWS = 12
@@ -88,7 +89,7 @@ class Section:
         return [(one, "–" if one.value is None else next(told)) for one in evidence]
 
 
-def write_report(folder: Path, study: StudyRecord, stages: Sequence[StageResults]) -> Path:
+def write_report(folder: Path, study: StudyRecord, stages: Sequence[StageResults], wishes: Sequence[WishRecord] = ()) -> Path:
     """Write index.html (which needs no other file), figures/STAGE-NAME.png and tables/NAME.csv; the path of the page.
 
     Every file is written whole, the page last; figures and tables of an earlier report that have no successor are removed.
@@ -108,7 +109,7 @@ def write_report(folder: Path, study: StudyRecord, stages: Sequence[StageResults
     for name, content in {**images, **sheets}.items():
         write_whole(folder / name, content)
     _tidy(folder, keep={*images, *sheets})
-    return write_whole(folder / "index.html", render(study, sections, sorted(sheets)))
+    return write_whole(folder / "index.html", render(study, sections, sorted(sheets), wishes))
 
 
 def _tidy(folder: Path, keep: set[str]) -> None:
@@ -121,7 +122,7 @@ def _tidy(folder: Path, keep: set[str]) -> None:
                 raise StorageError(f"{path}: cannot be removed: {error.strerror or error}") from error
 
 
-def render(study: StudyRecord, sections: Sequence[Section], sheets: Sequence[str]) -> str:
+def render(study: StudyRecord, sections: Sequence[Section], sheets: Sequence[str], wishes: Sequence[WishRecord] = ()) -> str:
     """The page as HTML; everything that comes from a task, a person or a traceback is escaped."""
     decided = [section.decision for section in sections if section.decision]
     best = decided[-1] if decided else None
@@ -134,6 +135,7 @@ def render(study: StudyRecord, sections: Sequence[Section], sheets: Sequence[str
         training=sum(decision.cost.seconds for decision in decided),
         trials=sum(len(section.stage.trials) for section in sections),
         failures=_alike(failures),
+        wishes=wishes,
         sheets=sheets,
         first_rows=FIRST_ROWS,
         first_warnings=WARNINGS,

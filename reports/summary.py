@@ -13,6 +13,7 @@ from reports import words
 from reports.stages import StageResults
 from studies.decision import Cost, Decision
 from studies.study import StudyRecord, StudyState
+from studies.wish import Extend, Overrule, WishRecord
 
 PLAIN_WIDTH = 10_000
 """Columns of what goes into a file or a pipe: nothing is wrapped there."""
@@ -106,9 +107,10 @@ def write_status(
     *,
     whole: bool = False,
     troubles: Sequence[str] = (),
+    wishes: Sequence[WishRecord] = (),
 ) -> None:
-    """A table of the studies. results: of each, by its name; whole: with their stages and decisions below, and with what went
-    wrong: the troubles that the log tells of, how the run ended, and how to go on."""
+    """A table of the studies. results: of each, by its name; whole: with their stages and decisions below, with what went
+    wrong: the troubles that the log tells of, how the run ended, and how to go on; and with what people asked for."""
     if not studies:
         console.print("No studies yet; start one with: tune run --task digits")
         return
@@ -127,6 +129,24 @@ def write_status(
         console.print()
         for stage in results.get(study.name, ()):
             _print(console, decision_in_words(stage.decision) if stage.decision else _undecided(stage))
+    for record in wishes:
+        console.print(Text(wish_in_words(record)), soft_wrap=True)
+
+
+def wish_in_words(record: WishRecord) -> str:
+    """On one line of a terminal."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.written))
+    past = " (of the task before it was edited)" if record.past else ""
+    said = f": {record.line}" if record.line else ""
+    return words.plain(f"{when}  {record.who}  {record.wish.words}{past}{said}")
+
+
+def wish_summary(record: WishRecord) -> dict[str, Any]:
+    """The same for `--json`."""
+    wish = record.wish.model_dump(mode="json") | {"words": record.wish.words}
+    if isinstance(record.wish, Extend | Overrule) and record.wish.plan:
+        wish["plan"] = record.wish.plan.describe()
+    return {"number": record.number, **wish, "who": record.who, "written": record.written, "past": record.past}
 
 
 def _status(study: StudyRecord, stages: Sequence[StageResults]) -> list[Text]:

@@ -64,7 +64,7 @@ class Overrule(Value):
 
     @property
     def words(self) -> str:
-        return f"{_brief(self.plan)} wins {self.stage}" if self.plan else f"let the rule decide {self.stage} again"
+        return f"let {_brief(self.plan)} win {self.stage}" if self.plan else f"let the rule decide {self.stage} again"
 
 
 class Note(Value):

@@ -62,7 +62,9 @@ def _place(help: str) -> Any:
 
 WHERE = {
     "study": _option(str, "Name of the study; the task's name if not given."),
-    "storage": _option(str, "Database URL (SQLite, PostgreSQL, MySQL); sqlite:///WORKDIR/studies.db if not given."),
+    "storage": _option(
+        str, "Database URL (SQLite, PostgreSQL, MySQL); sqlite:///WORKDIR/studies.db if not given.", envvar="TUNE_STORAGE"
+    ),
     "workdir": _option(Path, "Folder of logs, checkpoints and reports; tune-runs if not given."),
 }
 JSON = {"json": Annotated[bool, typer.Option("--json", help="End stdout with one line of JSON.")]}
@@ -135,7 +137,7 @@ def _default(annotation: Any) -> Any:
     """What a parameter is when it was not given: required arguments have none, flags are off, the rest is None."""
     kind = annotation.__args__[0] if hasattr(annotation, "__args__") else annotation
     kind = getattr(annotation, "__origin__", kind)
-    return inspect.Parameter.empty if kind in (str, Path) else False if kind is bool else None
+    return inspect.Parameter.empty if kind in (str, int, float, Path) else False if kind is bool else None
 
 
 STUDY = {"study": Annotated[str, typer.Argument(help="Name of the study.")]}
@@ -185,16 +187,76 @@ def resume(study: str, json: bool, **given: Any) -> None:
 @command("status", "How the studies stand.", {"study": Annotated[str | None, typer.Argument(help="Only this one.")]}, PLACE, JSON)
 def status(json: bool, study: str | None = None, **given: Any) -> None:
     from reports.progress import troubles
-    from reports.summary import run_summary, write_status
+    from reports.summary import run_summary, wish_summary, write_status
 
     store = _store(given)
     records = [store.record(study)] if study else store.studies()
     told = {record.name: _results(store, record.name) for record in records}
     troubled = troubles(_workspace(store, study).log) if study else []
-    write_status(_console(), records, told, whole=study is not None, troubles=troubled)
+    wishes = store.wishes(study) if study else []
+    write_status(_console(), records, told, whole=study is not None, troubles=troubled, wishes=wishes)
     if json:
         summaries = [run_summary(record, told[record.name]) for record in records]
-        _emit(summaries[0] if study else {"studies": summaries})
+        _emit(summaries[0] | {"wishes": list(map(wish_summary, wishes))} if study else {"studies": summaries})
+
+
+@command("stop", "Ask a running study, wherever its driver is, to save and stop.", STUDY, PLACE, JSON)
+def stop(study: str, json: bool, **given: Any) -> None:
+    record = _store(given).stop(study)
+    _tell(f"{study}: asked {record.owner} to finish its steps, save and leave; go on later with: tune resume {study}")
+    if json:
+        _emit({"study": study, "asked": record.owner})
+
+
+TRIAL = {
+    "stage": Annotated[str, typer.Argument(help="stage1, stage2 or stage3.")],
+    "number": Annotated[int, typer.Argument(help="The trial's number in it.")],
+}
+ADD = {"lr": Annotated[float, typer.Option(help="The learning rate.", show_default=False)]}
+EXTEND = {"to": Annotated[int, typer.Option(help="The step to which it is followed.", min=1, max=2**53, show_default=False)]}
+OVERRULE = {
+    "stage": TRIAL["stage"],
+    "number": Annotated[int | None, typer.Argument(help="The number of the trial that wins.")],
+    "reason": _option(str, "Why, for those who read the decision."),
+    "take_back": _option(bool, "Let the rule decide again.", "--take-back"),
+}
+NOTE = {
+    "text": Annotated[str, typer.Argument(help="What there is to say.")],
+    "stage": _option(str, "What it is on: this stage."),
+    "trial": _option(int, "The trial of this number in it."),
+}
+
+
+@command("add", "Add a learning rate to the sweep of stage 1.", STUDY, ADD, PLACE, JSON)
+def add(study: str, lr: float, json: bool, **given: Any) -> None:
+    _ask(_store(given), study, json, kind="rate", lr=lr)
+
+
+@command("extend", "Follow a trial to a later end, from where it stands.", STUDY, TRIAL, EXTEND, PLACE, JSON)
+def extend(study: str, stage: str, number: int, to: int, json: bool, **given: Any) -> None:
+    store = _store(given)
+    plan = store.trial(study, stage, number, points=1).plan
+    if to <= plan.steps:
+        raise InputError(f"--to: trial {number} of {stage} ends at step {plan.steps}; expected a later end, got {to}")
+    _ask(store, study, json, kind="extend", stage=stage, plan=plan.to(to))
+
+
+@command("overrule", "Let another trial win a stage; the later stages follow it.", STUDY, OVERRULE, PLACE, JSON)
+def overrule(
+    study: str, stage: str, json: bool, number: int | None = None, reason: str = "", take_back: bool = False, **given: Any
+) -> None:
+    if (number is None) != take_back:
+        raise InputError("overrule: expected the number of the trial that wins, or --take-back, to let the rule decide again")
+    if not take_back and not reason.strip():
+        raise InputError("--reason: expected why this trial is to win, for those who read the decision")
+    store = _store(given)
+    plan = None if take_back else store.trial(study, stage, number, points=1).plan
+    _ask(store, study, json, kind="overrule", stage=stage, plan=plan, reason=reason)
+
+
+@command("note", "Write a note on a study, a stage or a trial.", STUDY, NOTE, PLACE, JSON)
+def note(study: str, text: str, json: bool, stage: str | None = None, trial: int | None = None, **given: Any) -> None:
+    _ask(_store(given), study, json, kind="note", text=text, stage=stage, number=trial)
 
 
 @command("report", "Write the report: a page, figures and tables.", STUDY, PLACE, JSON)
@@ -294,6 +356,29 @@ def dashboard(host: str = "127.0.0.1", port: int = 8080, token: str | None = Non
     from reports.dashboard.server import serve
 
     serve(_store(given).url, _workdir(given), host=host, port=port, token=token)
+
+
+KEYS = {"rate.lr": "--lr", "overrule.reason": "--reason", "note.text": "TEXT", "note.number": "--trial"}
+"""What the command line calls the keys of a wish."""
+
+
+def _ask(store: Any, study: str, json: bool, **content: Any) -> None:
+    """Write down what a person asks for, and say who will see to it."""
+    from reports.summary import wish_summary
+    from studies.study import StudyState
+    from studies.wish import Note, read_wish
+
+    try:
+        wish = read_wish(content)
+    except InputError as error:
+        key, _, rest = str(error).partition(":")
+        raise InputError(f"{KEYS.get(key, key)}:{rest}") from None
+    record = store.wish(study, wish)
+    now = store.record(study)
+    how = f"{now.owner} takes it up by itself" if now.state is StudyState.RUNNING else f"go on with: tune resume {study}"
+    _tell(f"{study}: written down: {wish.words}" + ("" if isinstance(wish, Note) else f"; {how}"))
+    if json:
+        _emit({"study": study, "state": now.state.value, "wish": wish_summary(record)})
 
 
 def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:

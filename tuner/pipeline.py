@@ -218,7 +218,8 @@ def report(store: Store, workspace: Workspace) -> Path:
     """Write the study's report; its page."""
     from reports.page import write_report  # with pandas and matplotlib, for which training does not wait
 
-    return write_report(workspace.report, store.record(workspace.study), results(store, workspace.study, points=400))
+    study = workspace.study
+    return write_report(workspace.report, store.record(study), results(store, study, points=400), store.wishes(study))
 
 
 def export(store: Store, workspace: Workspace, path: Path) -> Path:

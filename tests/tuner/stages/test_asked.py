@@ -1,6 +1,5 @@
 """Stages that a person wants otherwise, on hand-drawn curves: more rates, longer curves, other winners."""
 
-import math
 
 import pytest
 
