@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from studies.ledger import Store
+from studies.plan import Plan, constant
+from studies.trial import Metric, Point, Progress, State
 from tuner.cli import _run, app
 
 ROOT = str(Path(__file__).parents[2])
@@ -107,6 +109,33 @@ COMMANDS = {
     "another task of this name": (["run", "--study", "there", "--task", "good.py:Good", *SERIAL], ["--study", "there", "digits"]),
     "an export of nothing decided": (["export", "there"], ["there", "no decision"]),
     "to resume what was changed by hand": (["resume", "edited"], ["colour", "version"]),
+    "to stop what does not run": (["stop", "tried"], ["'tried' is not running", "stopped"]),
+    "to stop a study that is not there": (["stop", "nobody"], ["--study", "nobody", "there, edited"]),
+    "a rate for a study that is not there": (["add", "nobody", "--lr", "1"], ["--study", "nobody", "there, edited"]),
+    "no rate to add": (["add", "tried"], ["--lr"]),
+    "a rate of zero to add": (["add", "tried", "--lr", "0"], ["--lr", "greater than 0"]),
+    "an extension of no stage": (["extend", "tried", "stage7", "0", "--to", "200"], ["stage7", "stages are: stage1"]),
+    "an extension of no trial": (["extend", "tried", "stage1", "7", "--to", "200"], ["stage1", "no trial 7"]),
+    "an extension of a trial in words": (["extend", "tried", "stage1", "best", "--to", "200"], ["number", "integer"]),
+    "an extension to where it is": (
+        ["extend", "tried", "stage1", "0", "--to", "100"],
+        ["--to", "trial 0", "step 100", "later end"],
+    ),
+    "an extension to nowhere": (["extend", "tried", "stage1", "0"], ["--to"]),
+    "an extension to step 0": (["extend", "tried", "stage1", "0", "--to", "0"], ["--to"]),
+    "an extension of what diverged": (["extend", "tried", "stage1", "1", "--to", "200"], ["trial 1", "diverged"]),
+    "a winner without a reason": (["overrule", "tried", "stage1", "0"], ["--reason", "expected why"]),
+    "a winner with an empty reason": (["overrule", "tried", "stage1", "0", "--reason", " "], ["--reason", "expected why"]),
+    "a winner with too long a reason": (["overrule", "tried", "stage1", "0", "--reason", "x" * 10_001], ["--reason", "10000"]),
+    "a winner that diverged": (["overrule", "tried", "stage1", "1", "--reason", "so"], ["trial 1", "diverged"]),
+    "a winner of no number": (["overrule", "tried", "stage1", "--reason", "so"], ["number", "--take-back"]),
+    "a winner to be taken back": (["overrule", "tried", "stage1", "0", "--take-back"], ["number", "--take-back"]),
+    "nothing to take back": (["overrule", "tried", "stage1", "--take-back"], ["stage1", "nothing to take back"]),
+    "an empty note": (["note", "tried", ""], ["TEXT", "at least 1 character"]),
+    "too long a note": (["note", "tried", "x" * 10_001], ["TEXT", "at most 10000 characters"]),
+    "a note that moves the cursor on no stage": (["note", "tried", "x", "--stage", "a\x1b[2J"], ["no stage", "stage1"]),
+    "a note on a trial of no stage": (["note", "tried", "x", "--trial", "0"], ["trial 0 of which stage", "stage1"]),
+    "a note on no trial": (["note", "tried", "x", "--stage", "stage1", "--trial", "7"], ["stage1", "no trial 7"]),
     "a port that is none": (["dashboard", "--port", "99999"], ["--port", "65535"]),
     "a host that is none": (["dashboard", "--host", "no host", "--token", "x" * 20], ["--host", "no host"]),
     "an address of somebody else": (["dashboard", "--host", "192.0.2.1", "--token", "x" * 20], ["--host", "192.0.2.1"]),
@@ -335,6 +364,14 @@ def there(tmp_path_factory, sqlite_storage):
     for name, more in {"there": {}, "edited": {"colour": "red"}}.items():
         with store.drive(name, {"task": "digits", "workdir": str(workdir), **more}):
             pass
+    with store.drive("tried", {"task": "digits", "workdir": str(workdir)}) as driver:
+        study, plans = (
+            driver.stage("stage1", Metric(name="accuracy", mode="max")),
+            [constant(Plan(), lr, 100) for lr in (0.1, 1.0)],
+        )
+        study.plan(plans)
+        for plan, ended in zip(plans, (State.COMPLETE, State.DIVERGED)):
+            study.record(Progress(plan, (Point(100, {"accuracy": 0.5}),), ended=ended))
     store.close()
     for name, content in FILES.items():
         _write(folder / name, content)
@@ -379,7 +416,7 @@ def test_a_command_line(folder, capsys, name):
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
 def test_a_study_s_name(folder, capsys, name):
     check(["run", f"--study={name}", *SERIAL], ["--study", "expected 1 to 80 letters"], capsys)
-    for command in ("resume", "status", "report", "export", "clean") if name else ():
+    for command in ("resume", "status", "stop", "report", "export", "clean") if name else ():
         check([command, "--", name], ["--study", "there, edited"], capsys)
 
 
@@ -459,7 +496,9 @@ def _values(key, kind):
 
 def _refused(command, key, name, value):
     """Arguments in which just this is wrong."""
-    needed = {"train": ["best.yaml"], "resume": ["there"], "report": ["there"], "export": ["there"]}.get(command, [])
+    trial = ["tried", "stage1", "0"]
+    needed = {"train": ["best.yaml"], "add": ["tried"], "extend": trial, "overrule": trial, "note": ["tried", "x"]}
+    needed = needed.get(command, ["there"] if command in ("resume", "report", "export", "stop") else [])
     serial = SERIAL if command in ("run", "stage1", "stage2", "stage3") and key != "runner" else []
     metric = ["--metric", "accuracy"] if key == "mode" else []
     return [command, *needed, *serial, *metric, f"{name}={value}"]
@@ -489,6 +528,16 @@ def test_what_is_refused_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
     check(["run", "--study", "a/b", *SERIAL], ["--study"], capsys)
     check(["train", "best.yaml", "--seed=-1"], ["--seed"], capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_asked_is_not_written_down(folder, capsys):
+    store = Store(f"sqlite:///{folder}/tune-runs/studies.db")
+    before = store.record("tried")
+    for arguments, words in COMMANDS.values():
+        if arguments[:1] in (["stop"], ["add"], ["extend"], ["overrule"], ["note"]):
+            check(arguments, words, capsys)
+    assert (store.wishes("tried"), store.record("tried")) == ([], before)
+    store.close()
 
 
 def test_a_refused_option_does_not_stick_to_the_study(folder, capsys):
