@@ -1,11 +1,12 @@
 """How does a stopped study go on? One detached driver, however often it is asked for."""
 
+import os
 import shlex
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from studies.workspace import Workspace
 
 RESUMABLE = (StudyState.STOPPED, StudyState.FAILED, StudyState.STALE)
 
-Command = Callable[[str, str, Path], list[str]]
-"""The driver's command line for (study, storage URL, workdir)."""
+Command = Callable[[str, Path], list[str]]
+"""The driver's command line for (study, workdir). The storage's URL, which may hold a password, is TUNE_STORAGE in its
+environment: a command line is shown to everybody on the machine."""
 
 
-def resume_command(name: str, url: str, workdir: Path) -> list[str]:
+def resume_command(name: str, workdir: Path) -> list[str]:
     """Ours whichever program is called `tune` here: Ray installs one of that name."""
-    return [sys.executable, "-m", "tuner", "resume", name, "--storage", url, "--workdir", str(workdir)]
+    return [sys.executable, "-m", "tuner", "resume", name, "--workdir", str(workdir)]
 
 
 @dataclass
@@ -80,19 +82,29 @@ class Drivers:
             if reason := self.refusal(record):
                 raise BusyError(f"{name} is not resumed. {reason}")
             space = self.workspace(record)
-            launch = self._launches[name] = Launch(start(self._command(name, self._store.url, space.workdir), space.resumed))
+            launch = self._launches[name] = Launch(
+                start(self._command(name, space.workdir), space.resumed, {"TUNE_STORAGE": self._store.url})
+            )
         return launch
 
 
-def start(command: list[str], log: Path) -> subprocess.Popen:
-    """The command in a session of its own, its output in the log; a thread waits for its end, so that no zombie stays.
+def start(command: list[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen:
+    """The command in a session of its own, with more in its environment, its output in the log; a thread waits for its end,
+    so that no zombie stays.
 
     Raises: StorageError.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as out:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+            process = subprocess.Popen(
+                command,
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
     except OSError as error:
         raise StorageError(f"{log}: the driver cannot be started: {error.strerror}; mend it and press Resume again") from None
     threading.Thread(target=process.wait, name=f"driver {process.pid}", daemon=True).start()

@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     for name in ("command", "study"):
         parser.add_argument(name)
-    parser.add_argument("--storage")
+    parser.add_argument("--storage", default=os.environ.get("TUNE_STORAGE"))
     parser.add_argument("--workdir", type=Path)
     parser.add_argument("--hold", type=float, default=0.0)
     given = parser.parse_args()

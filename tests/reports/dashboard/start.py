@@ -7,9 +7,9 @@ from reports.dashboard import serve
 
 
 def main(url: str, workdir: str, hold: str = "0") -> None:
-    def command(name: str, storage: str, folder: Path) -> list[str]:
+    def command(name: str, folder: Path) -> list[str]:
         driver = [sys.executable, "-m", "tests.reports.dashboard.driver", "resume", name]
-        return [*driver, "--storage", storage, "--workdir", str(folder), "--hold", hold]
+        return [*driver, "--workdir", str(folder), "--hold", hold]
 
     serve(url, Path(workdir), port=0, command=command)
 

@@ -32,6 +32,8 @@ def test_twenty_presses_at_once_start_one_driver_which_outlives_the_server(tmp_p
 
         driver = psutil.Process(server.starts()[0])
         assert driver.parent().pid == server.process.pid
+        assert not any(server.store.url in word for word in driver.cmdline())  # it may hold a password
+        assert driver.environ()["TUNE_STORAGE"] == server.store.url
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(15) == 0
         assert driver.is_running() and driver.status() != psutil.STATUS_ZOMBIE
