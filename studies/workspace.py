@@ -62,6 +62,10 @@ class Workspace:
     def export(self) -> Path:
         return self.folder / "best.yaml"
 
+    def export_for(self, trainer: str, suffix: str) -> Path:
+        """The same for a trainer of somebody else's; a name that Python can import."""
+        return self.folder / f"best_{trainer}{suffix}"
+
     @property
     def trained(self) -> Path:
         """Where `tune train` puts weights and metrics."""

@@ -270,23 +270,35 @@ def report(study: str, json: bool, **given: Any) -> None:
         _emit({"study": study, "report": str(page)})
 
 
-@command(
-    "export",
-    "Write the winner down as a configuration.",
-    STUDY,
-    {"out": _option(Path, "Where to; STUDY's folder if not given.")},
-    PLACE,
-    JSON,
-)
-def export(study: str, json: bool, out: Path | None = None, **given: Any) -> None:
+EXPORT = {
+    "format": _option(str, "yaml (default) or json, for tune train; timm, lightning, transformers, torch: in their own words."),
+    "out": _option(Path, "Where to; STUDY's folder if not given."),
+}
+
+
+@command("export", "Write the winner down as a configuration.", STUDY, EXPORT, PLACE, JSON)
+def export(study: str, json: bool, format: str | None = None, out: Path | None = None, **given: Any) -> None:
+    from reports.export import FORMATS, TRAINERS, suffix
+
+    format = format or ("json" if out and out.suffix == ".json" else "yaml")
+    if format not in FORMATS:
+        raise InputError(f"--format: expected one of {', '.join(FORMATS)}; got {format!r}")
+    if out and format != "yaml" and out.suffix != suffix(format):
+        raise InputError(f"--out: expected a file that ends in {suffix(format)}, for --format {format}; got {str(out)!r}")
     from tuner import pipeline
 
     store = _store(given)
-    workspace = _workspace(store, study)
-    path = pipeline.export(store, workspace, out or workspace.export)
-    _tell(f"exported: {path}; train it with: tune train {path}")
+    workspace, notes = _workspace(store, study), ()
+    if format in TRAINERS:
+        path = out.absolute() if out else workspace.export_for(format, suffix(format))
+        _go_back(store.record(study).settings.get("cwd", "."))
+        notes = pipeline.export_for(format, store, workspace, path)
+        _tell("\n".join([f"exported: {path}; its first lines say how to use it", *(f"note: {note}" for note in notes)]))
+    else:
+        path = pipeline.export(store, workspace, out or workspace.export.with_suffix(suffix(format)))
+        _tell(f"exported: {path}; train it with: tune train {path}")
     if json:
-        _emit({"study": study, "export": str(path)})
+        _emit({"study": study, "export": str(path), "format": format, "notes": notes})
 
 
 CLEAN = {

@@ -13,7 +13,7 @@ from platform import python_version
 from types import FrameType
 from typing import Any
 
-from reports.export import write_export
+from reports.export import COUNT_IN_EPOCHS, write_export, write_for
 from reports.files import sweep
 from reports.progress import ProgressView
 from reports.stages import StageResults
@@ -227,9 +227,7 @@ def export(store: Store, workspace: Workspace, path: Path) -> Path:
 
     Raises: InputError if nothing has been decided yet.
     """
-    decisions = store.decisions(workspace.study)
-    if not decisions:
-        raise InputError(f"export: study {workspace.study!r} has no decision yet; go on with: tune resume {workspace.study}")
+    decisions = _decided(store, workspace.study)
     settings = store.record(workspace.study).settings
     last = decisions[-1]
     return write_export(
@@ -242,6 +240,26 @@ def export(store: Store, workspace: Workspace, path: Path) -> Path:
         origins=origins(decisions),
         versions={"python": python_version(), **{name: version(name) for name in ("torch", "optuna", "ray", "staged-tuner")}},
     )
+
+
+def export_for(trainer: str, store: Store, workspace: Workspace, path: Path) -> tuple[str, ...]:
+    """Write the last winner down for a trainer of somebody else's; what is trained there otherwise than planned.
+
+    Raises: InputError if nothing has been decided yet, or the trainer cannot say it.
+    """
+    last = _decided(store, workspace.study)[-1]
+    settings = store.record(workspace.study).settings
+    examples = None
+    if trainer in COUNT_IN_EPOCHS:
+        examples = load_task(settings["task"], settings.get("data")).train_examples or None
+    return write_for(trainer, path, last.winner, study=workspace.study, decision=last, examples=examples)
+
+
+def _decided(store: Store, study: str) -> Sequence[Decision]:
+    decisions = store.decisions(study)
+    if not decisions:
+        raise InputError(f"export: study {study!r} has no decision yet; go on with: tune resume {study}")
+    return decisions
 
 
 def origins(decisions: Sequence[Decision]) -> dict[str, str]:

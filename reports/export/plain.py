@@ -1,4 +1,4 @@
-"""How is the winner handed on? As best.yaml: what to train, how well it did, and where each value was decided."""
+"""What does `tune train` need to be told? best.yaml: what to train, how well it did, and where each value was decided."""
 
 import io
 import json
@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from reports.export.text import comment
 from reports.files import write_whole
 from studies.decision import Decision
 from studies.errors import InputError
@@ -131,13 +132,13 @@ def _commented(content: Mapping[str, Any], name: str) -> str:
     _beside(metric, "value", "at the end of the plan" + (f", mean over {seeds} seeds" if seeds > 1 else ""))
     if metric["interval"]:
         _beside(metric, "interval", "95 %, of the mean")
-    decided = {key: f"decided by {_comment(stage)}" for key, stage in content["decided"].items()}
+    decided = {key: f"decided by {comment(stage)}" for key, stage in content["decided"].items()}
     for key in plan:
         told = ["optimizer updates"] if key == "step_nums" else ["the rate, segment by segment"] if key == "schedule" else []
         if told := [*told, *filter(None, [decided.get(key)])]:
             _beside(plan, key, "; ".join(told))
     document["metric"], document["plan"] = metric, plan
-    how = f"tune train {_comment(name)}"
+    how = f"tune train {comment(name)}"
     document.yaml_set_start_comment(f"The winner of a staged tuning run. Train it once more with:  {how}")
     yaml, out = YAML(), io.StringIO()
     yaml.width = 1_000
@@ -155,16 +156,11 @@ def _quoted(content: Any) -> Any:
     return DoubleQuotedScalarString(content) if isinstance(content, str) and not content.isprintable() else content
 
 
-def _comment(text: str) -> str:
-    """Text from elsewhere, on one line, without what YAML allows nowhere."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def _beside(part: CommentedMap, key: str, comment: str) -> None:
+def _beside(part: CommentedMap, key: str, words: str) -> None:
     if key == "schedule":  # its value begins on the next line, where ruamel would put the comment
-        part.yaml_set_comment_before_after_key(key, before=comment, indent=2)
+        part.yaml_set_comment_before_after_key(key, before=words, indent=2)
     else:
-        part.yaml_add_eol_comment(comment, key, column=28)
+        part.yaml_add_eol_comment(words, key, column=28)
 
 
 def _ordered(segment: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""How is the winner handed on? As best.yaml, which `tune train` reads; and in the words of the trainers people use.
+
+A trainer is a module: SUFFIX, what its files end in; USE, how to, in lines; written(plan, examples), the text that says the
+plan and, in a line each, what it says otherwise. What it cannot say is Unsayable.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from reports.export import lightning, timm, torch, transformers
+from reports.export.phases import Unsayable
+from reports.export.plain import LARGEST, Export, read_export, write_export
+from reports.export.text import comment
+from reports.files import write_whole
+from studies.decision import Decision
+from studies.errors import InputError
+from studies.plan import Plan
+
+__all__ = ["COUNT_IN_EPOCHS", "FORMATS", "LARGEST", "TRAINERS", "Export", "read_export", "suffix", "write_export", "write_for"]
+
+TRAINERS: Mapping[str, ModuleType] = {"timm": timm, "lightning": lightning, "transformers": transformers, "torch": torch}
+
+FORMATS = ("yaml", "json", *TRAINERS)
+"""What --format takes; `tune train` reads the first two."""
+
+
+COUNT_IN_EPOCHS = ("timm",)
+"""Those that must know how many examples an epoch has."""
+
+
+def suffix(form: str) -> str:
+    """What a file of this format ends in."""
+    return TRAINERS[form].SUFFIX if form in TRAINERS else f".{form}"
+
+
+def write_for(
+    trainer: str, path: Path, plan: Plan, *, study: str, decision: Decision, examples: int | None = None
+) -> tuple[str, ...]:
+    """Write the plan down for a trainer; what the file says otherwise than the plan, in a line each (the file says so, too).
+
+    decision: the one that the plan won. examples: training examples of an epoch, for trainers that count in epochs; None if
+    the task does not say.
+
+    Raises: InputError if the trainer has no words for the plan, naming the formats that have; StorageError.
+    """
+    try:
+        text, notes = TRAINERS[trainer].written(plan, examples)
+    except Unsayable as error:
+        able = ", ".join(form for form in FORMATS if form not in TRAINERS or _says(form, plan))
+        raise InputError(f"--format {trainer}: {error}; formats that can say the plan: {able}") from None
+    value = "" if decision.value is None else f": {decision.metric.name} {decision.value:.4g}"
+    head = [f"The winner of the study {study}{value}.", *TRAINERS[trainer].USE, *(f"NOTE: {note}" for note in notes)]
+    write_whole(path, "".join(f"# {comment(line)}\n" for line in head) + "\n" + text)
+    return notes
+
+
+def _says(trainer: str, plan: Plan) -> bool:
+    """Whether it can, where every step ends an epoch."""
+    try:
+        TRAINERS[trainer].written(plan, plan.batch_size)
+    except Unsayable:
+        return False
+    return True

@@ -1,0 +1,38 @@
+"""What does Lightning need to be told? A class to mix in, which brings `configure_optimizers`, and the Trainer's arguments.
+
+It is Python, not the YAML of Lightning's command line: that has no word for a scheduler stepped with the updates (it steps
+once an epoch), and none for schedulers in a row.
+"""
+
+from reports.export import torch
+from studies.plan import Plan
+
+SUFFIX = ".py"
+USE = (
+    "For Lightning:",
+    "",
+    "    class Mine(Tuned, LightningModule): ...",
+    "    Trainer(**TRAINER).fit(Mine(), ...)  # with batches of BATCH_SIZE examples, on one device",
+    "",
+    "or  LightningCLI(Mine, trainer_defaults=TRAINER, seed_everything_default=SEED)",
+)
+
+FILE = '''\
+
+
+class Tuned:
+    """The optimizer and the rate of every update, for the LightningModule that it is mixed into (named before it)."""
+
+    def configure_optimizers(self):
+        optimizer = make_optimizer(self.parameters())
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make_scheduler(optimizer), "interval": "step"}}
+
+
+TRAINER = {"max_steps": STEPS, "max_epochs": -1, "accumulate_grad_batches": 1, "gradient_clip_val": None}
+'''
+
+
+def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
+    """The file. Raises: phases.Unsayable."""
+    text, notes = torch.written(plan, examples)
+    return text + FILE, notes

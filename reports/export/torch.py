@@ -1,0 +1,92 @@
+"""What does a loop of one's own need to be told? A Python file: the rate as a function of the step, an optimizer, a scheduler."""
+
+from reports.export.phases import Unsayable
+from studies.plan import Plan, Segment
+
+SUFFIX = ".py"
+USE = (
+    "For a loop of your own:",
+    "",
+    "    optimizer = make_optimizer(model.parameters())",
+    "    scheduler = make_scheduler(optimizer)",
+    "    for step in range(STEPS):  # batches of BATCH_SIZE examples",
+    "        optimizer.zero_grad()",
+    "        loss(...).backward()",
+    "        optimizer.step()",
+    "        scheduler.step()",
+)
+
+OPTIMIZERS = {
+    "sgd": "SGD(parameters, lr=1.0, momentum={m})",
+    "nesterov": "SGD(parameters, lr=1.0, momentum={m}, nesterov={n})",
+    "adam": "Adam(parameters, lr=1.0, betas=({m}, 0.999))",
+    "adamw": "AdamW(parameters, lr=1.0, betas=({m}, 0.999), weight_decay=0.0)",
+    "nadam": "NAdam(parameters, lr=1.0, betas=({m}, 0.999))",
+    "rmsprop": "RMSprop(parameters, lr=1.0, momentum={m})",
+    "adagrad": "Adagrad(parameters, lr=1.0)",
+}
+
+RATES = {
+    "constant": "{lr}",
+    "warmup": "{start} + ({lr} - {start}) * min(1.0, (step + 1) / {over})",
+    "linear": "{lr} + ({end} - {lr}) * min(1.0, step / {over})",
+    "exponential": "{lr} * {factor} ** (step // {interval} + 1)",
+    "cosine": "{end} + ({lr} - {end}) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / {over})))",
+    "sqrt": "{end} + ({lr} - {end}) * (1 - math.sqrt(min(1.0, step / {over})))",
+}
+"""The rate of a segment's step, operation for operation as studies.schedule has it."""
+
+FILE = '''\
+import math
+
+import torch
+
+STEPS = {steps}
+BATCH_SIZE = {batch_size}
+SEED = {seed}
+
+
+def rate(step: int) -> float:
+    """The learning rate of update number `step`, from 0."""
+{rate}
+
+def make_optimizer(parameters) -> torch.optim.Optimizer:
+    """Its rate is a factor; the scheduler sets it."""
+    return torch.optim.{optimizer}
+
+
+def make_scheduler(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    """To be stepped after every optimizer.step()."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+'''
+
+
+def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
+    """The file. Raises: Unsayable."""
+    if plan.optimizer not in OPTIMIZERS:
+        raise Unsayable(f"the optimizer {plan.optimizer!r} is the task's own")
+    optimizer = OPTIMIZERS[plan.optimizer].format(m=plan.momentum, n=plan.momentum > 0)
+    facts = {"steps": plan.steps, "batch_size": plan.batch_size, "seed": plan.seed}
+    return FILE.format(**facts, rate=_rate(plan), optimizer=optimizer), ()
+
+
+def _rate(plan: Plan) -> str:
+    """The body of the function: one return a segment."""
+    lines, begin = [], 0
+    for number, segment in enumerate(plan.segments, 1):
+        last = number == len(plan.segments)
+        if not last:
+            lines.append(f"    if step < {begin + segment.steps}:\n")
+        lines += [f"{'    ' if last else '        '}{line}\n" for line in _returned(segment, begin)]
+        begin += segment.steps
+    return "".join(lines)
+
+
+def _returned(segment: Segment, begin: int) -> list[str]:
+    """Lines that return the rate of a step of the path, if it is in this segment."""
+    rate, lines = segment.rate, []
+    if begin and rate.shape != "constant":
+        lines.append(f"step -= {begin}")
+    if rate.interval > 1 and rate.shape != "exponential":
+        lines.append(f"step = step // {rate.interval} * {rate.interval}  # computed anew every {rate.interval} steps")
+    return [*lines, f"return {RATES[rate.shape].format(**rate.model_dump())}"]

@@ -1,0 +1,68 @@
+"""What does the Trainer of Hugging Face Transformers need to be told? TrainingArguments, as YAML for HfArgumentParser."""
+
+from typing import Any
+
+from reports.export.phases import Phases, Unsayable, phases
+from reports.export.text import yaml
+from studies.plan import Plan
+
+SUFFIX = ".yaml"
+USE = (
+    "For Transformers:  (args,) = HfArgumentParser(TrainingArguments).parse_yaml_file(THIS_FILE)",
+    "then  Trainer(model, args, train_dataset=..., ...).train()  on one device.",
+)
+
+GLIDES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
+
+
+def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
+    """The arguments as YAML. Raises: Unsayable."""
+    path, notes = phases(plan)
+    schedule = _schedule(path)
+    if path.rise and path.glides and path.first != path.decay.end:
+        notes += (f"the warm-up starts where the decay ends, at {path.decay.end:g}, in the plan at {path.first:g}",)
+    fields = {
+        "max_steps": path.steps,
+        "per_device_train_batch_size": plan.batch_size,
+        "gradient_accumulation_steps": 1,
+        "dataloader_drop_last": True,
+        **_optimizer(plan),
+        "learning_rate": path.lr,
+        "weight_decay": 0.0,
+        "max_grad_norm": 0.0,
+        **schedule,
+        "label_smoothing_factor": 0.0,
+        "seed": plan.seed,
+    }
+    comments = {"max_steps": "optimizer updates", "max_grad_norm": "no clipping"}
+    if plan.optimizer == "adam":
+        comments["optim"] = "without weight decay, the same as Adam"
+    return yaml(fields, comments), notes
+
+
+def _optimizer(plan: Plan) -> dict[str, Any]:
+    if plan.optimizer in ("sgd", "nesterov"):
+        nesterov = ",nesterov=true" if plan.optimizer == "nesterov" and plan.momentum else ""
+        return {"optim": "sgd", "optim_args": f"momentum={plan.momentum}{nesterov}"}
+    if plan.optimizer in ("adam", "adamw"):
+        return {"optim": "adamw_torch", "adam_beta1": plan.momentum, "adam_beta2": 0.999, "adam_epsilon": 1e-8}
+    if plan.optimizer == "rmsprop":
+        return {"optim": "rmsprop", "optim_args": f"momentum={plan.momentum}"}
+    if plan.optimizer == "adagrad":
+        return {"optim": "adagrad"}
+    raise Unsayable(f"Transformers has no optimizer {plan.optimizer!r}")
+
+
+def _schedule(path: Phases) -> dict[str, Any]:
+    """Without a warm-up, a decay to zero from the first step has a name; all else is a warm-up, a stable rate and a decay."""
+    if path.drops:
+        raise Unsayable(f"Transformers has no drops of the rate, and the plan has one every {path.decay.interval:,} steps")
+    shape = path.decay.shape if path.decay else None
+    if not path.rise and not path.decay:
+        return {"lr_scheduler_type": "constant"}
+    if not path.rise and not path.begin and not path.decay.end and shape in ("linear", "cosine"):
+        return {"lr_scheduler_type": shape, "warmup_steps": 0}
+    lowest = path.decay.end if path.decay else path.first
+    falls = {"num_decay_steps": path.steps - path.begin, "decay_type": GLIDES[shape or "linear"]}
+    kwargs = {**falls, "min_lr_ratio": lowest / path.lr}
+    return {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": kwargs, "warmup_steps": path.rise}

@@ -1,0 +1,285 @@
+"""Does each trainer, told what was exported for it, train with the plan's rate at every step?"""
+
+import re
+import runpy
+import warnings
+from argparse import Namespace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from reports.export import TRAINERS, suffix, write_for
+from studies.errors import InputError
+from studies.plan import Plan, Segment
+from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
+from tests.reports.sample import stage3
+from trainables.task import OPTIMIZERS
+
+DECISION = stage3().decision
+BATCH, UPDATES = 8, 10
+EXAMPLES = BATCH * UPDATES + 3
+"""Of an epoch; the last batch is not full."""
+
+
+def path(*segments, **values):
+    return Plan(**{"batch_size": BATCH, **values}, segments=tuple(Segment(steps=steps, rate=rate) for steps, rate in segments))
+
+
+def hold(steps, lr=0.1):
+    return steps, Constant(lr=lr)
+
+
+def rise(over, lr=0.1, **more):
+    return over, Warmup(lr=lr, start=0.025, over=over, **more)
+
+
+def glide(kind, over, lr=0.1, **more):
+    return over, kind(lr=lr, over=over, **more)
+
+
+def planned(plan):
+    return [plan.at(step) for step in range(plan.steps)]
+
+
+SAID = {  # by all trainers
+    "constant": path(hold(60, 3e-5)),
+    "linear": path(glide(Linear, 60)),
+    "cosine": path(glide(Cosine, 60)),
+    "linear to an end": path(glide(Linear, 60, end=0.004)),
+    "cosine to an end": path(glide(Cosine, 60, end=1e-5)),
+    "cooldown": path(glide(Sqrt, 60)),
+    "warm-up": path(rise(8), hold(52)),
+    "a warm-up of one step": path(rise(1), hold(59)),
+    "constant, linear": path(hold(13), glide(Linear, 47)),
+    "constant, cosine": path(hold(55), glide(Cosine, 5, end=1e-4)),
+    "constant, cooldown": path(hold(30), glide(Sqrt, 30)),
+    "warm-up to where it came from": path(rise(11), hold(19), glide(Cosine, 30, end=0.025 + 0.075 / 11)),
+}
+DROPPED = {
+    "drops": path(hold(13), (47, Exponential(lr=0.1, factor=0.5, interval=7))),
+    "drops from the first step": path((60, Exponential(lr=0.1, factor=0.3, interval=9))),
+    "drops after a warm-up": path(rise(8), hold(12), (40, Exponential(lr=0.1, factor=0.1, interval=20))),
+    "a drop at every step": path(hold(20), (40, Exponential(lr=0.1, factor=0.9, interval=1))),
+}
+STAIRS = path(rise(12, interval=4), hold(20), glide(Cosine, 28, interval=7))
+OTHERWISE = {  # the trainer, what is planned, what is trained instead, and what is said of it
+    "stairs, timm": ("timm", path(glide(Linear, 60, interval=7)), path(glide(Linear, 60)), ["linear .* every 7: .* up to 0.01$"]),
+    "stairs, transformers": (
+        "transformers",
+        path(hold(20), glide(Sqrt, 40, interval=10)),
+        path(hold(20), glide(Sqrt, 40)),
+        ["sqrt .* every 10: .* up to 0.0474$"],
+    ),
+    "constant, longer": ("timm", path(hold(53)), path(hold(60)), ["60 updates, in the plan 53$"]),
+    "linear, longer": (
+        "timm",
+        path(hold(13), glide(Linear, 44)),
+        path(hold(13), glide(Linear, 47)),
+        ["60 updates, in the plan 57, and the decay ends with them"],
+    ),
+    "drops, longer": (
+        "timm",
+        path(hold(13), (44, Exponential(lr=0.1, factor=0.5, interval=7))),
+        path(hold(13), (47, Exponential(lr=0.1, factor=0.5, interval=7))),
+        ["60 updates, in the plan 57$"],
+    ),
+    "a warm-up in whole epochs": (
+        "timm",
+        path(rise(8), hold(12), glide(Sqrt, 40)),
+        path(rise(11), hold(9), glide(Sqrt, 40)),
+        ["10 updates, in the plan 7$"],
+    ),
+    "a warm-up from where the decay ends": (
+        "transformers",
+        path(rise(8), hold(12), glide(Linear, 40)),
+        [0.1 * step / 7 for step in range(7)] + planned(path(hold(13), glide(Linear, 40))),
+        ["starts where the decay ends, at 0, in the plan at 0.034375"],
+    ),
+}
+JUMPING = {
+    "a jump": path(hold(30, 0.1), hold(30, 0.01)),
+    "down and up": path(glide(Linear, 30), rise(30)),
+    "a warm-up that breaks off": path((5, Warmup(lr=0.1, start=0.01, over=9)), hold(55)),
+    "a decay that breaks off": path((50, Linear(lr=0.1, over=60))),
+}
+
+
+def written(trainer, plan, folder, examples=EXAMPLES):
+    file = folder / f"best{suffix(trainer)}"
+    return file, write_for(trainer, file, plan, study="digits", decision=DECISION, examples=examples)
+
+
+def rates_timm(file):
+    """As timm's train.py goes through its epochs."""
+    scheduler_factory = pytest.importorskip("timm.scheduler", reason="timm is not installed")
+    from timm.optim import create_optimizer_v2, optimizer_kwargs
+
+    args = Namespace(**yaml.safe_load(file.read_text()))
+    optimizer = create_optimizer_v2(nn.Linear(2, 2), **optimizer_kwargs(cfg=args), **getattr(args, "opt_kwargs", {}))
+    scheduler, epochs = scheduler_factory.create_scheduler_v2(
+        optimizer, **scheduler_factory.scheduler_kwargs(args), updates_per_epoch=UPDATES
+    )
+    found, updates = [], 0
+    for epoch in range(epochs):
+        for _ in range(UPDATES):
+            found.append(optimizer.param_groups[0]["lr"])
+            updates += 1
+            if scheduler:
+                scheduler.step_update(num_updates=updates)
+        if scheduler:
+            scheduler.step(epoch + 1)
+    return found, optimizer, args
+
+
+class Images(torch.utils.data.Dataset):
+    def __len__(self):
+        return EXAMPLES
+
+    def __getitem__(self, i):
+        return {"x": torch.ones(2) * i, "labels": torch.tensor(0.0)}
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, x, labels):
+        return {"loss": (self.layer(x).squeeze(1) - labels).mean()}
+
+
+def rates_transformers(file):
+    """Of a real training."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    pytest.importorskip("accelerate", reason="accelerate is not installed")
+    mine = file.with_name("mine.yaml")
+    mine.write_text(file.read_text() + f"output_dir: {file.parent}\nuse_cpu: true\nreport_to: none\nsave_strategy: 'no'\n")
+    (args,) = transformers.HfArgumentParser(transformers.TrainingArguments).parse_yaml_file(mine)
+    found = []
+
+    class Watch(transformers.TrainerCallback):
+        def on_step_begin(self, args, state, control, optimizer, **more):
+            found.append(optimizer.param_groups[0]["lr"])
+
+    trainer = transformers.Trainer(Model(), args, train_dataset=Images(), callbacks=[Watch()])
+    trainer.remove_callback(transformers.ProgressCallback)
+    trainer.remove_callback(transformers.PrinterCallback)
+    trainer.train()
+    assert trainer._train_batch_size == BATCH
+    return found, trainer.optimizer.optimizer, args
+
+
+def rates_lightning(file):
+    """Of a real training."""
+    lightning = pytest.importorskip("lightning.pytorch", reason="lightning is not installed")
+    content = runpy.run_path(str(file))
+    found = []
+
+    class Mine(content["Tuned"], lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.model = Model()
+
+        def training_step(self, batch):
+            found.append(self.optimizers().param_groups[0]["lr"])
+            return self.model(**batch)["loss"]
+
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = lightning.Trainer(**content["TRAINER"], **quiet, accelerator="cpu", barebones=False)
+    trainer.fit(module := Mine(), torch.utils.data.DataLoader(Images(), content["BATCH_SIZE"], drop_last=True))
+    return found, module.optimizers().optimizer, content
+
+
+def rates_torch(file):
+    content = runpy.run_path(str(file))
+    optimizer = content["make_optimizer"](nn.Linear(2, 2).parameters())
+    scheduler, found = content["make_scheduler"](optimizer), []
+    for _ in range(content["STEPS"]):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found, optimizer, content
+
+
+RATES = {"timm": rates_timm, "transformers": rates_transformers, "lightning": rates_lightning, "torch": rates_torch}
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("name", [*SAID, *DROPPED])
+def test_the_rate_at_every_step_is_the_plans(trainer, name, tmp_path):
+    plan = (SAID | DROPPED)[name]
+    if trainer == "transformers" and name in DROPPED:
+        with pytest.raises(InputError, match="--format transformers: .*no drops.*: yaml, json, timm, lightning, torch$"):
+            written(trainer, plan, tmp_path)
+        return
+    file, notes = written(trainer, plan, tmp_path)
+    found, _, _ = RATES[trainer](file)
+    assert notes == () and len(found) == plan.steps
+    assert found == (planned(plan) if trainer in ("lightning", "torch") else pytest.approx(planned(plan), rel=1e-9, abs=1e-12))
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_is_trained_otherwise_is_said(name, tmp_path):
+    trainer, plan, said, told = OTHERWISE[name]
+    file, notes = written(trainer, plan, tmp_path)
+    found, _, _ = RATES[trainer](file)
+    assert found == pytest.approx(said if isinstance(said, list) else planned(said), rel=1e-9, abs=1e-12)
+    assert len(notes) == len(told) and all(re.search(line, note) for line, note in zip(told, notes))
+    assert all(f"# NOTE: {note}\n" in file.read_text() for note in notes)
+
+
+def test_of_stairs_the_largest_difference_is_said(tmp_path):
+    file, notes = written("timm", STAIRS, tmp_path)
+    found, _, _ = rates_timm(file)
+    apart = [abs(one - other) for one, other in zip(found[12:], planned(STAIRS)[12:])]
+    assert any(re.fullmatch(f"the cosine .* every 7: .* by up to {max(apart):.3g}", note) for note in notes)
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("name", [*JUMPING, "stairs"])
+def test_code_says_every_path_and_arguments_refuse_those_they_have_no_words_for(trainer, name, tmp_path):
+    plan = {**JUMPING, "stairs": STAIRS}[name]
+    if trainer in ("lightning", "torch"):
+        file, notes = written(trainer, plan, tmp_path)
+        assert notes == () and RATES[trainer](file)[0] == planned(plan)
+    elif name != "stairs":
+        with pytest.raises(InputError, match=f"--format {trainer}: .*; formats that can say .*: yaml, json, lightning, torch$"):
+            written(trainer, plan, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("momentum", [0.0, 0.85])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_optimizer_is_the_plans(trainer, name, momentum, tmp_path):
+    plan = path(hold(1), optimizer=name, momentum=momentum)
+    if (trainer, name) == ("transformers", "nadam"):
+        with pytest.raises(InputError, match="no optimizer 'nadam'; .*: yaml, json, timm, lightning, torch$"):
+            written(trainer, plan, tmp_path)
+        return
+    file, _ = written(trainer, plan, tmp_path)
+    ours, (_, theirs, _) = OPTIMIZERS[name]([nn.Parameter(torch.zeros(1))], momentum), RATES[trainer](file)
+    same = set(ours.defaults) - {"lr", "foreach", "fused", "decoupled_weight_decay"}
+    if (trainer, name) == ("transformers", "adam"):
+        assert type(theirs) is torch.optim.AdamW  # without decay, the same
+    else:
+        assert type(theirs) is type(ours)
+    for group, key in product(theirs.param_groups, same):
+        assert np.all(np.equal(group[key], ours.defaults[key])), key  # betas may be a list
+
+
+def test_an_optimizer_of_the_tasks_own_has_no_words(tmp_path):
+    for trainer in TRAINERS:
+        with pytest.raises(InputError, match=f"--format {trainer}: .*'mine'.*: yaml, json$"):
+            written(trainer, path(hold(60), optimizer="mine"), tmp_path)
