@@ -1,7 +1,7 @@
 """How is the winner handed on? As best.yaml, which `tune train` reads; and in the words of the trainers people use.
 
-A trainer is a module: SUFFIX, what its files end in; USE, how to, in lines; written(plan, examples), the text that says the
-plan and, in a line each, what it says otherwise. What it cannot say is Unsayable.
+A trainer is a module: SUFFIX, what its files end in; USE, how to, in lines that may name the file or module; written(plan,
+examples), the text that says the plan and, in a line each, what it says otherwise. What it cannot say is Unsayable.
 """
 
 from collections.abc import Mapping
@@ -47,11 +47,12 @@ def write_for(
     try:
         text, notes = TRAINERS[trainer].written(plan, examples)
     except Unsayable as error:
-        able = ", ".join(form for form in FORMATS if form not in TRAINERS or _says(form, plan))
+        able = ", ".join(form for form in FORMATS if form not in TRAINERS or form != trainer and _says(form, plan))
         raise InputError(f"--format {trainer}: {error}; formats that can say the plan: {able}") from None
     value = "" if decision.value is None else f": {decision.metric.name} {decision.value:.4g}"
-    head = [f"The winner of the study {study}{value}.", *TRAINERS[trainer].USE, *(f"NOTE: {note}" for note in notes)]
-    write_whole(path, "".join(f"# {comment(line)}\n" for line in head) + "\n" + text)
+    use = (line.format(file=path.name, module=path.stem) for line in TRAINERS[trainer].USE)
+    head = [f"The winner of the study {study}{value}.", *use, *(f"NOTE: {note}" for note in notes)]
+    write_whole(path, "".join(f"# {comment(line)}".rstrip() + "\n" for line in head) + "\n" + text)
     return notes
 
 

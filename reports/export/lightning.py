@@ -11,10 +11,12 @@ SUFFIX = ".py"
 USE = (
     "For Lightning:",
     "",
-    "    class Mine(Tuned, LightningModule): ...",
-    "    Trainer(**TRAINER).fit(Mine(), ...)  # with batches of BATCH_SIZE examples, on one device",
+    "    from {module} import BATCH_SIZE, SEED, TRAINER, Tuned",
     "",
-    "or  LightningCLI(Mine, trainer_defaults=TRAINER, seed_everything_default=SEED)",
+    "    class Mine(Tuned, LightningModule): ...",
+    "",
+    "    Trainer(**TRAINER).fit(Mine(), ...)  # on one device, with batches of BATCH_SIZE examples",
+    "    LightningCLI(Mine, ..., trainer_defaults=TRAINER, seed_everything_default=SEED)  # or this",
 )
 
 FILE = '''\

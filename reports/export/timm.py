@@ -15,7 +15,7 @@ from studies.schedule import Cosine, Linear
 
 SUFFIX = ".yaml"
 USE = (
-    "For timm's train.py:  python train.py DATA --model MODEL --config THIS_FILE",
+    "For timm's train.py:  python train.py DATA --model MODEL --config {file}",
     "on one device. Of augmentation the plan says nothing; train.py has some unless --no-aug is given.",
 )
 

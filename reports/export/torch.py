@@ -7,6 +7,8 @@ SUFFIX = ".py"
 USE = (
     "For a loop of your own:",
     "",
+    "    from {module} import BATCH_SIZE, STEPS, make_optimizer, make_scheduler",
+    "",
     "    optimizer = make_optimizer(model.parameters())",
     "    scheduler = make_scheduler(optimizer)",
     "    for step in range(STEPS):  # batches of BATCH_SIZE examples",

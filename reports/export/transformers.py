@@ -8,7 +8,7 @@ from studies.plan import Plan
 
 SUFFIX = ".yaml"
 USE = (
-    "For Transformers:  (args,) = HfArgumentParser(TrainingArguments).parse_yaml_file(THIS_FILE)",
+    "For Transformers:  (args,) = HfArgumentParser(TrainingArguments).parse_yaml_file('{file}')",
     "then  Trainer(model, args, train_dataset=..., ...).train()  on one device.",
 )
 

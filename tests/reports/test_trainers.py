@@ -173,11 +173,12 @@ def rates_transformers(file):
     return found, trainer.optimizer.optimizer, args
 
 
-def rates_lightning(file):
-    """Of a real training."""
+QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+
+
+def module_lightning(content, found):
+    """A module into which the exported class is mixed, and which keeps the rates."""
     lightning = pytest.importorskip("lightning.pytorch", reason="lightning is not installed")
-    content = runpy.run_path(str(file))
-    found = []
 
     class Mine(content["Tuned"], lightning.LightningModule):
         def __init__(self):
@@ -188,9 +189,19 @@ def rates_lightning(file):
             found.append(self.optimizers().param_groups[0]["lr"])
             return self.model(**batch)["loss"]
 
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    trainer = lightning.Trainer(**content["TRAINER"], **quiet, accelerator="cpu", barebones=False)
-    trainer.fit(module := Mine(), torch.utils.data.DataLoader(Images(), content["BATCH_SIZE"], drop_last=True))
+        def train_dataloader(self):
+            return torch.utils.data.DataLoader(Images(), content["BATCH_SIZE"], drop_last=True)
+
+    return Mine
+
+
+def rates_lightning(file):
+    """Of a real training."""
+    content, found = runpy.run_path(str(file)), []
+    module = module_lightning(content, found)()
+    from lightning.pytorch import Trainer
+
+    Trainer(**content["TRAINER"], **QUIET, accelerator="cpu").fit(module)
     return found, module.optimizers().optimizer, content
 
 
@@ -283,3 +294,33 @@ def test_an_optimizer_of_the_tasks_own_has_no_words(tmp_path):
     for trainer in TRAINERS:
         with pytest.raises(InputError, match=f"--format {trainer}: .*'mine'.*: yaml, json$"):
             written(trainer, path(hold(60), optimizer="mine"), tmp_path)
+
+
+def test_lightnings_command_line_trains_so_too(tmp_path):
+    plan, found = DROPPED["drops after a warm-up"], []
+    content = runpy.run_path(str(written("lightning", plan, tmp_path)[0]))
+    module = module_lightning(content, found)
+    pytest.importorskip("jsonargparse", reason="jsonargparse is not installed")
+    from lightning.pytorch.cli import LightningCLI
+
+    defaults = {**content["TRAINER"], **QUIET, "accelerator": "cpu"}
+    LightningCLI(module, trainer_defaults=defaults, seed_everything_default=3, save_config_callback=None, args=["fit"])
+    assert found == planned(plan)
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_it_says_how_to_use_it_and_what_comes_from_elsewhere_stays_a_comment(trainer, tmp_path):
+    hostile = DECISION.model_copy(update={"metric": DECISION.metric.model_copy(update={"name": "f1\nimport os\nlr: 3"})})
+    file = tmp_path / f"best_{trainer}{suffix(trainer)}"
+    write_for(trainer, file, path(hold(60)), study="digits", decision=hostile, examples=EXAMPLES)
+    first, *more = file.read_text().splitlines()
+    assert first == f"# The winner of the study digits: f1 import os lr: 3 {DECISION.value:.4g}."
+    head = more[: more.index("")]
+    assert all(line.startswith("#") for line in head) and f"best_{trainer}" in "".join(head)
+    RATES[trainer](file)
+
+
+def test_an_epoch_without_a_full_batch_or_of_unknown_length_is_refused(tmp_path):
+    for examples, told in ((None, "does not say of how many"), (BATCH - 1, "7 examples do not fill one of 8")):
+        with pytest.raises(InputError, match=f"--format timm: timm .* {told}.*: yaml, json, lightning, transformers, torch$"):
+            written("timm", path(hold(60)), tmp_path, examples)

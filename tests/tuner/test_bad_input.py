@@ -108,6 +108,12 @@ COMMANDS = {
     "a workdir in /proc": (["status", "--workdir", "/proc/x"], ["--workdir", "/proc/x", "expected a folder"]),
     "another task of this name": (["run", "--study", "there", "--task", "good.py:Good", *SERIAL], ["--study", "there", "digits"]),
     "an export of nothing decided": (["export", "there"], ["there", "no decision"]),
+    "an export in no format": (["export", "there", "--format", "onnx"], ["--format", "yaml, json, timm", "got 'onnx'"]),
+    "an export to a file of another kind": (
+        ["export", "there", "--format", "torch", "--out", "best.yaml"],
+        ["--out", "ends in .py", "--format torch", "'best.yaml'"],
+    ),
+    "an export of nothing decided to a trainer": (["export", "there", "--format", "timm"], ["there", "no decision"]),
     "to resume what was changed by hand": (["resume", "edited"], ["colour", "version"]),
     "to stop what does not run": (["stop", "tried"], ["'tried' is not running", "stopped"]),
     "to stop a study that is not there": (["stop", "nobody"], ["--study", "nobody", "there, edited"]),

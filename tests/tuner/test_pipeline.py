@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import runpy
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+import yaml
 
 from reports.export import read_export
 from studies.ledger import Store
@@ -110,6 +112,17 @@ def test_report_export_log_and_events_are_there(whole):
     assert "stage3 decided" in (folder / "tune.log").read_text()
     assert list((folder / "tensorboard").rglob("events.*"))
     assert read_export(folder / "best.yaml").plan.describe() == told["best"]
+
+
+def test_the_winner_is_handed_to_other_trainers(whole):
+    home, told = whole
+    for trainer, name in (("timm", "best_timm.yaml"), ("torch", "best_torch.py")):
+        done = json.loads(tune(home, "export", "Blobs", "--format", trainer, "--json").stdout.splitlines()[-1])
+        assert done["format"] == trainer and Path(done["export"]) == home / "tune-runs" / "Blobs" / name
+    assert yaml.safe_load((home / "tune-runs/Blobs/best_timm.yaml").read_text())["batch_size"] == told["best"]["batch_size"]
+    trained = runpy.run_path(str(home / "tune-runs/Blobs/best_torch.py"))
+    best = read_export(home / "tune-runs/Blobs/best.yaml").plan
+    assert [trained["rate"](step) for step in range(trained["STEPS"])] == [best.at(step) for step in range(best.steps)]
 
 
 def test_optunas_users_find_what_they_expect(whole):
