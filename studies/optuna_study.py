@@ -119,17 +119,21 @@ class OptunaStudy:
         here = sa.and_(STAGES.c.study == self.name, STAGES.c.stage == self.stage)
         study_id = connection.execute(found).scalar()
         direction = optuna.study.StudyDirection.MAXIMIZE if self.metric.mode == "max" else optuna.study.StudyDirection.MINIMIZE
-        if study_id is None:
-            study_id = storage.create_new_study([direction], name)
-            connection.execute(sa.delete(STAGES).where(here))
         begun = connection.execute(sa.select(STAGES.c.metric, STAGES.c.fingerprint).where(here)).one_or_none()
         known = begun and Metric.model_validate_json(begun.metric)
-        if known not in (None, self.metric) or storage.get_study_directions(study_id) != [direction]:
+        other = study_id and (known not in (None, self.metric) or storage.get_study_directions(study_id) != [direction])
+        if other and connection.execute(_measured(study_id)).first():
             was = f"{known.name} ({known.mode})" if known else "another direction"
             raise InputError(
                 f"--metric: {self.stage} of study {self.name!r} was begun with {was}, got {self.metric.name}"
                 f" ({self.metric.mode}); keep to it, or take another --study"
             )
+        if other:  # a metric that nothing has been measured by, mistyped perhaps
+            connection.execute(sa.delete(TRIALS).where(TRIALS.c.study_id == study_id))
+            storage.delete_study(study_id)
+        if other or study_id is None:
+            study_id, known = storage.create_new_study([direction], name), None
+            connection.execute(sa.delete(STAGES).where(here))
         if known is None:
             values = {"study": self.name, "stage": self.stage, "metric": self.metric.model_dump_json()}
             connection.execute(sa.insert(STAGES).values(**values, fingerprint=self._fingerprint))
@@ -285,6 +289,11 @@ def read_trials(database: Database, name: str, stage: str, points: int | None = 
         )
         for row in rows
     ]
+
+
+def _measured(study_id: int) -> sa.Select:
+    mine = sa.select(POINTS.c.trial_id).join(TRIALS, TRIALS.c.trial_id == POINTS.c.trial_id)
+    return mine.where(TRIALS.c.study_id == study_id).limit(1)
 
 
 def _rows(study_id: int | None) -> sa.Select:

@@ -184,9 +184,22 @@ class TestStudy:
             study.plan([PLAN, OTHER])
             assert study.trials() == before
 
+    def test_a_metric_that_nothing_was_measured_by_can_be_changed(self, store, study):
+        loss = Metric(name="val_loss", mode="min")
+        with store.drive("gnats", SETTINGS) as driver:
+            driver.stage("stage1", Metric(name="accurracy", mode="max")).plan([PLAN])
+        with store.drive("gnats", SETTINGS) as driver:
+            other = driver.stage("stage1", loss)
+            assert other.trials() == [] and store.metric("gnats", "stage1") == loss
+            other.plan([PLAN])
+            other.record(Progress(PLAN, points(50)))
+        assert optuna.load_study(study_name="gnats/stage1", storage=store.url).direction.name == "MINIMIZE"
+
     def test_another_metric_is_refused(self, store, study):
         with store.drive("moths", SETTINGS) as driver:
-            driver.stage("stage1", ACCURACY)
+            study = driver.stage("stage1", ACCURACY)
+            study.plan([PLAN])
+            study.record(Progress(PLAN, points(50)))
             refusal = r"--metric: stage1 of study 'moths' was begun with accuracy \(max\), got val_loss \(min\)"
             with pytest.raises(InputError, match=refusal):
                 driver.stage("stage1", Metric(name="val_loss", mode="min"))

@@ -219,6 +219,7 @@ def test_another_metric_decides_and_an_unknown_one_is_refused_naming_those_measu
     assert told["metric"]["name"] == "val_loss" and told["metric"]["mode"] == "min"
     done = tune(home, "stage1", "--task", "blobs.py:Blobs", *SWEEP, "--metric", "f1", expect=2)
     assert "--metric: expected one of accuracy, lr, train_loss, update_ratio, val_loss; got 'f1'" in done.stderr
+    tune(home, "stage1", "--task", "blobs.py:Blobs", *SWEEP, "--metric", "val_loss")  # nothing was measured by the other
 
 
 def test_quick_proposes_a_rate(home):
