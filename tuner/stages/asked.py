@@ -7,7 +7,7 @@ from typing import Any
 from studies.decision import Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan
-from studies.trial import State
+from studies.trial import State, Trial
 from studies.wish import Extend, Overrule, Rate, WishRecord, in_force
 from tuner.stages.evidence import candidate, cost, reason, sample, show
 from tuner.stages.stage import Elected, Results, Search
@@ -43,8 +43,8 @@ class Asked(Search):
         saved = decision.cost.steps_saved
         if self.overruling:
             decision = self._overruled(decision, start, results, self.overruling)
-        ends = {trial.plan.line: trial.last for trial in results.see(self.longer)}
-        evidence = tuple(_followed(one, ends[one.plan.line]) if one.plan.line in ends else one for one in decision.evidence)
+        seen = {trial.plan.line: trial for trial in results.see(self.longer)}
+        evidence = tuple(_followed(one, seen[one.plan.line]) if one.plan.line in seen else one for one in decision.evidence)
         return _but(decision, evidence=evidence, cost=cost(results.seen.values(), saved))
 
     def _overruled(self, ruled: Decision, start: Plan, results: Results, record: WishRecord) -> Decision:
@@ -101,6 +101,8 @@ def _passed_over(one: Candidate) -> Candidate:
     return one.model_copy(update={"outcome": "what the rule would have taken"}) if one.outcome == "winner" else one
 
 
-def _followed(one: Candidate, end: int) -> Candidate:
+def _followed(one: Candidate, trial: Trial) -> Candidate:
+    """A candidate whose trial went on after it had been judged."""
     state = State.COMPLETE if one.state is State.PRUNED else one.state
-    return one.model_copy(update={"state": state, "outcome": f"{one.outcome}; followed to step {end} because somebody asked"})
+    how = reason(trial) if trial.broken else f"followed to step {trial.last}"
+    return one.model_copy(update={"state": state, "outcome": f"{one.outcome}; then, as asked, {how}"})

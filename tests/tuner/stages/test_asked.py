@@ -1,6 +1,5 @@
 """Stages that a person wants otherwise, on hand-drawn curves: more rates, longer curves, other winners."""
 
-
 import pytest
 
 from studies.trial import State
@@ -50,6 +49,18 @@ def test_a_rate_that_is_added_races_with_the_others_and_may_win():
     )
 
 
+def test_what_is_asked_while_a_stage_runs_is_taken_up_in_its_next_round():
+    asked = iter([[], [WishRecord(1, Rate(lr=0.05), "ann@lab", 0.0)]])
+    study, runner, latest = Notebook(), Pencil(first.textbook, first.STAGE.eval_examples), []
+
+    def heeding(stage):
+        latest[:] = next(asked, latest)
+        return heed(stage, latest)
+
+    assert run_stage(first.STAGE, first.START, study, runner, heeding).winner.lr == 0.05
+    assert runner.asked.index(next(plan for plan in runner.asked if plan.lr == 0.05)) == len(first.STAGE.lrs)
+
+
 def test_a_curve_is_followed_to_a_later_end_and_the_rule_judges_as_before():
     plain, study, _ = conclude(first.STAGE, first.START, first.textbook)
     lost = next(trial for trial in study.rows if trial.plan.lr == 0.0001)
@@ -60,7 +71,7 @@ def test_a_curve_is_followed_to_a_later_end_and_the_rule_judges_as_before():
     assert study.rows[lost.number].last == 9_000
     assert (decision.winner, decision.value, decision.words) == (plain.winner, plain.value, plain.words)
     row = next(one for one in decision.evidence if lost.number in one.trials)
-    assert row.state is State.COMPLETE and row.outcome.endswith("followed to step 9000 because somebody asked")
+    assert row.state is State.COMPLETE and row.outcome.endswith("; then, as asked, followed to step 9000")
     assert row.plan == lost.plan  # judged where the rule saw it
 
 
