@@ -141,6 +141,8 @@ class OptunaStudy:
                 storage.set_study_user_attr(study_id, key, value)
         elif begun.fingerprint != self._fingerprint:
             self._begin_anew(connection, study_id, here)
+        else:
+            self._try_again(connection, study_id)
         failpoint("study.beginning")
         return study_id
 
@@ -152,6 +154,15 @@ class OptunaStudy:
         connection.execute(sa.update(STAGES).where(here).values(fingerprint=self._fingerprint))
         mine = sa.and_(DECISIONS.c.study == self.name, DECISIONS.c.stage == self.stage)
         connection.execute(sa.update(DECISIONS).where(mine).values(superseded=True))
+
+    def _try_again(self, connection: sa.Connection, study_id: int) -> None:
+        """What FAILED and is not decided upon: its cause (a full disk, a network, a library) may be gone. Once a driver; what
+        DIVERGED will do so again."""
+        self._study_id = study_id
+        mine = sa.and_(DECISIONS.c.study == self.name, DECISIONS.c.stage == self.stage, ~DECISIONS.c.superseded)
+        if connection.execute(sa.select(DECISIONS.c.id).where(mine)).first() is None:
+            latest = {row.line: row for row in self._rows(connection)}.values()
+            self._plan(connection, [Plan.model_validate_json(row.plan) for row in latest if row.state == State.FAILED])
 
     def _plan(self, connection: sa.Connection, plans: Iterable[Plan]) -> None:
         storage = through(self._storage, connection)

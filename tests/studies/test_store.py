@@ -124,6 +124,22 @@ class TestStudy:
         assert failed.error == "Traceback\n  File '\\udcff.py'\nValueError: \\x00 <b>no</b>\n"
         assert (again.state, again.points, again.begun) == (State.RUNNING, failed.points, 10)
 
+    def test_the_next_driver_tries_once_more_what_failed_until_it_is_decided(self, store):
+        def drive(decided):
+            """What the stage's trials are as the driver finds them; then the last one fails."""
+            with store.drive("wasps", SETTINGS) as driver:
+                study = driver.stage("stage1", ACCURACY)
+                found = [trial.state for trial in study.trials()]
+                study.plan([] if found else [PLAN])
+                study.record(Progress(PLAN, points(10), ended=State.FAILED, error="no disk"))
+                if decided:
+                    study.decide(decision())
+                return found
+
+        assert drive(False) == []
+        assert drive(True) == [State.FAILED, State.RUNNING]
+        assert drive(True) == [State.FAILED, State.FAILED]
+
     def test_a_plan_that_nobody_planned_is_refused(self, study):
         with pytest.raises(ValueError, match=f"flowers/stage1 has no row for the plan {PLAN.id}: it was not planned"):
             study.record(Progress(PLAN, points(10)))

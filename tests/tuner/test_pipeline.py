@@ -222,6 +222,22 @@ def test_another_metric_decides_and_an_unknown_one_is_refused_naming_those_measu
     tune(home, "stage1", "--task", "blobs.py:Blobs", *SWEEP, "--metric", "val_loss")  # nothing was measured by the other
 
 
+def test_what_failed_for_a_reason_that_is_gone_is_tried_again_by_the_next_driver(home):
+    failing = """
+    def loss(self, outputs, targets):
+        open("here").close()
+        return super().loss(outputs, targets)
+"""
+    (home / "blobs.py").write_text(TASK + failing)
+    done = tune(home, "stage1", "--task", "blobs.py:Blobs", *SWEEP, expect=2)
+    assert "every trial failed: FileNotFoundError" in done.stderr
+    (home / "here").touch()
+    told = json.loads(tune(home, "resume", "Blobs", "--json").stdout.splitlines()[-1])
+    assert told["state"] == "done" and told["metric"]["value"] > 0.5
+    failed = [trial for trial in Store(f"sqlite:///{home}/tune-runs/studies.db").trials("Blobs", "stage1") if trial.error]
+    assert len(failed) == 3
+
+
 def test_quick_proposes_a_rate(home):
     told = json.loads(tune(home, "stage1", "--task", "blobs.py:Blobs", "--quick", "--json").stdout)
     assert 0.001 <= told["lr"] <= 1 and told["sure"]
