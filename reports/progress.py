@@ -1,6 +1,7 @@
 """How is long work going? A live view on a terminal; everywhere else, and in the study's folder, a plain log."""
 
 import logging
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -191,7 +192,7 @@ def log_to(path: Path, console: Console) -> None:
         handler.close()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        to_file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        to_file = _FileHandler(path, console)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
     to_console = _ConsoleHandler(console)
@@ -212,6 +213,20 @@ def troubles(path: Path) -> list[str]:
     except OSError:
         return []
     return [line for line in lines if line.split(" ", 2)[1:2] in (["WARNING"], ["ERROR"], ["CRITICAL"])]
+
+
+class _FileHandler(logging.FileHandler):
+    """Writes to a file; when it cannot any more (a full disk), says so once on the console, and stops nothing."""
+
+    def __init__(self, path: Path, console: Console):
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._console, self._told = console, False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._told:
+            self._told = True
+            told = f"{self.baseFilename}: cannot be written: {sys.exc_info()[1]}; the run goes on without its log"
+            self._console.print(Text(told, style="yellow"), soft_wrap=True)
 
 
 class _ConsoleHandler(logging.Handler):

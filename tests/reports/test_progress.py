@@ -4,6 +4,7 @@ import io
 import logging
 import re
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -68,6 +69,16 @@ def test_a_log_tells_every_end_and_the_decision(tmp_path):
     assert "diverged at step 400: lr 1, " in text and "train_loss is NaN at step 400" in text
     assert f"failed at step 0: lr 10, batch size 64, momentum 0.9, 6,000 steps, sgd, constant: ValueError: {HOSTILE}" in text
     assert "stage1 decided: 0.1 is the learning rate" in text
+
+
+def test_a_disk_that_is_full_is_told_once_and_stops_nothing(capsys):
+    out = console()
+    log_to(Path("/dev/full"), out)
+    for number in range(3):
+        logging.getLogger("tuner").info("line %s", number)
+    told = out.file.getvalue()
+    assert told.count("/dev/full: cannot be written: [Errno 28] No space left on device") == 1
+    assert "line 2" in told and "Logging error" not in capsys.readouterr().err
 
 
 def test_the_log_is_said_once_and_goes_on_where_it_was(tmp_path):

@@ -3,6 +3,8 @@
 import faulthandler
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from studies.plan import Plan
 from studies.trial import Progress
 from tuner.runners.job import Errand, Job
 from tuner.runners.probe import Probe
+
+LOG_BYTES = 10_000_000
+"""Of what a process prints, its beginning and its end are kept: half of this each."""
 
 
 def settle_in(folder: Path, log: Path) -> str:
@@ -22,14 +27,25 @@ def settle_in(folder: Path, log: Path) -> str:
     name = f"process {os.getpid()} on {os.uname().nodename}"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "w") as file:
+        log.write_bytes(b"")
+        with open(log, "ab") as file:  # whoever appends goes on at the end, wherever that is by now
             os.dup2(file.fileno(), sys.stdout.fileno())
             os.dup2(file.fileno(), sys.stderr.fileno())
         os.chdir(folder)
     except OSError as error:
         raise InputError(f"{name}: {error}; all machines of a cluster must share the folders of the run") from error
     faulthandler.enable()
+    threading.Thread(target=_bound, args=(sys.stdout.fileno(),), name="bound the log", daemon=True).start()
     return name
+
+
+def _bound(log: int) -> None:
+    """Keep of what is printed its beginning and its end, however much it is. log: a descriptor that appends."""
+    while True:
+        time.sleep(0.2)
+        if os.fstat(log).st_size > LOG_BYTES:
+            os.truncate(log, LOG_BYTES // 2)
+            os.write(log, b"\n[the log was full: what was printed here is left out]\n")
 
 
 class Bench:
