@@ -5,6 +5,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -227,6 +228,10 @@ class _FileHandler(logging.FileHandler):
             self._told = True
             told = f"{self.baseFilename}: cannot be written: {sys.exc_info()[1]}; the run goes on without its log"
             self._console.print(Text(told, style="yellow"), soft_wrap=True)
+
+    def close(self) -> None:
+        with suppress(OSError):  # it would write what is left
+            super().close()
 
 
 class _ConsoleHandler(logging.Handler):
