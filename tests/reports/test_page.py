@@ -14,6 +14,7 @@ from reports.stages import StageResults
 from studies.errors import StorageError
 from studies.study import StudyState
 from studies.trial import Metric, State
+from studies.wish import Extend, Note, Overrule, WishRecord
 from tests.reports.sample import HOSTILE, METRIC, RECORD, TRACE, stage1, stage3, study
 
 
@@ -113,10 +114,23 @@ def test_nobody_elses_words_become_markup(tmp_path):
         ]
         stages.append(replace(stage, metric=metric, trials=trials, decision=stage.decision.model_copy(update=told)))
     record = replace(RECORD, settings={"task": HOSTILE}, reason=HOSTILE, owner=HOSTILE)
-    page = Page(write_report(tmp_path / "report", record, stages))
+    wishes = [WishRecord(1, Note(text=HOSTILE, stage=HOSTILE), HOSTILE, 0.0)]
+    page = Page(write_report(tmp_path / "report", record, stages, wishes))
     assert "script" not in {tag for tag, _ in page.tags} and "<script" not in page.source.lower()
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert HOSTILE in page.text
+
+
+def test_what_people_asked_for_is_told_with_who_and_when(tmp_path):
+    plan = stage1().trials[0].plan
+    wishes = [
+        WishRecord(1, Overrule(stage="stage1", plan=plan, reason="it is\ncalmer"), "ann@lab", 1_700_000_000.0),
+        WishRecord(2, Extend(stage="stage1", plan=plan), "bob@lab", 1_700_000_000.0, past=True),
+    ]
+    page = Page(write_report(tmp_path / "report", RECORD, [stage1()], wishes))
+    for told in ("2 wishes and notes", "ann@lab", "win stage1", "calmer", "bob@lab", "before the task was edited", "Nov 2023"):
+        assert told in page.text
+    assert "What was asked" not in Page(write_report(tmp_path / "report", RECORD, [stage1()])).text
 
 
 def test_figures_and_tables_lie_beside_it(folder):

@@ -12,6 +12,7 @@ from reports.stages import StageResults
 from reports.summary import run_summary, write_decisions, write_status
 from studies.plan import Plan
 from studies.study import StudyState
+from studies.wish import Note, Rate, WishRecord
 from tests.reports.sample import METRIC, RECORD, stage1, study
 
 DECISIONS = [stage.decision for stage in study()]
@@ -82,6 +83,13 @@ def test_status_of_one_study_tells_its_stages():
     )
     assert "interrupted" in text and "Which learning rate" in text
     assert "stage2  not decided yet: 1 running, 3 complete, 2 pruned, 1 diverged, 1 failed" in text
+
+
+def test_status_of_one_study_tells_what_people_asked_for():
+    asked = [WishRecord(1, Rate(lr=0.02), "ann@lab", 1_700_000_000.0), WishRecord(2, Note(text="a\nb\x1b[2J"), "bob@lab", 0.0)]
+    first, second = told(write_status, [RECORD], {}, whole=True, wishes=asked).splitlines()[-2:]
+    assert first.startswith("2023-11-1") and first.endswith("ann@lab  try lr 0.02 in stage1")
+    assert second.endswith("bob@lab  note on the study: a b [2J")
 
 
 def test_status_of_a_study_that_broke_tells_what_went_wrong_and_how_to_go_on(tmp_path):
