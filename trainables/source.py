@@ -16,6 +16,11 @@ OURS = "trainables"
 INSTALLED = {"site-packages", "dist-packages"}
 
 
+ARITHMETIC = 1
+"""Of the training itself: to be raised with every change in this folder that makes a plan end in other bits, so that states of
+before are no longer gone on from."""
+
+
 def check_spec(spec: str) -> tuple[str, str]:
     """(file or module, name of the class) of what `--task` names; (file, "") of a replay. Nothing of it is read or imported.
 
@@ -33,12 +38,13 @@ def check_spec(spec: str) -> tuple[str, str]:
 
 def fingerprint_of(path: Path, name: str, data: str | None) -> str:
     """64 hex digits of a hash of a task: its class's name, the name of its data, its module's source and that of the
-    modules beside it that it imports, and of those that they import.
+    modules beside it that it imports, and of those that they import; and of what trains it (ARITHMETIC).
 
     Another place on the disk is the same task; another content or name of one of its files is another one.
     """
     root = _root(path)
-    digest = hashlib.sha256(f"{name}\0{data}".encode())
+    first = f"{name}\0{data}" + (f"\0{ARITHMETIC}" if ARITHMETIC > 1 else "")  # the first states know of no number
+    digest = hashlib.sha256(first.encode())
     for source in sorted(sources_of(path)):
         content = hashlib.sha256(source.read_bytes()).digest()
         digest.update(source.relative_to(root).as_posix().encode() + b"\0" + content)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from trainables import source
 from trainables.source import fingerprint_of, sources_of
 
 FILES = {
@@ -81,3 +82,10 @@ def test_a_neighbour_that_does_not_parse_is_hashed_all_the_same(folder):
     before = fingerprint(folder)
     (folder / "beside.py").write_bytes(b"\x00\xff")
     assert fingerprint(folder) != before
+
+
+def test_training_that_computes_otherwise_takes_no_state_of_before(tmp_path, monkeypatch):
+    (tmp_path / "task.py").write_text("")
+    before = fingerprint_of(tmp_path / "task.py", "Task", None)
+    monkeypatch.setattr(source, "ARITHMETIC", source.ARITHMETIC + 1)
+    assert fingerprint_of(tmp_path / "task.py", "Task", None) != before
