@@ -10,17 +10,31 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from studies.recipe import Recipe
 from studies.schedule import Constant, Schedule
 from studies.value import Count, Natural, Number, Value
 
 
 class Segment(Value):
-    """A stretch of training: so many steps at a rate that is a pure function of the step within it."""
+    """A stretch of training: so many steps at a rate that is a pure function of the step within it.
+
+    optimizer: of this stretch, by name, which begins afresh where another one's stretch ends; None: the plan's. So Adam may
+    descend first and SGD settle later (text 001).
+    """
 
     steps: Count
     rate: Schedule
+    optimizer: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _in_words(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if (name, value) != ("optimizer", None)}
+
+    def lasting(self, steps: int) -> "Segment":
+        """The same, so many steps long."""
+        return self.model_copy(update={"steps": steps})
 
 
 class Plan(Value):
@@ -30,6 +44,7 @@ class Plan(Value):
     batch_size: examples per step.
     momentum: of SGD (the first beta of Adam's kin), in [0, 1).
     optimizer: the name that `trainables` knows it by.
+    recipe: what else is done.
     seed: of the initialisation, the data's order, dropout and augmentation.
     """
 
@@ -37,6 +52,7 @@ class Plan(Value):
     batch_size: Count = 64
     momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
     optimizer: str = "sgd"
+    recipe: Recipe = Recipe()
     seed: Natural = 0
 
     @field_validator("segments")
@@ -44,8 +60,8 @@ class Plan(Value):
     def _join(cls, segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
         joined: list[Segment] = []
         for segment in segments:
-            if joined and isinstance(segment.rate, Constant) and joined[-1].rate == segment.rate:
-                segment = Segment(steps=joined.pop().steps + segment.steps, rate=segment.rate)
+            if joined and isinstance(segment.rate, Constant) and joined[-1].lasting(segment.steps) == segment:
+                segment = segment.lasting(joined.pop().steps + segment.steps)
             joined.append(segment)
         return tuple(joined)
 
@@ -70,10 +86,11 @@ class Plan(Value):
 
     @cached_property
     def id(self) -> str:
-        """16 hex digits of a hash of the content. Fields at their defaults are left out, so a new field keeps old ids."""
-        content = self.model_dump()
+        """16 hex digits of a hash of the content. Fields at their defaults are left out, so a new field keeps old ids; in the
+        recipe, too."""
+        content = self.model_dump() | {"recipe": self.recipe.model_dump(exclude_defaults=True)}
         defaults = {name: field.default for name, field in type(self).model_fields.items() if name != "segments"}
-        content = {name: value for name, value in content.items() if name not in defaults or value != defaults[name]}
+        content = {name: value for name, value in content.items() if name not in defaults or value not in (defaults[name], {})}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @cached_property
@@ -81,7 +98,7 @@ class Plan(Value):
         """Id of the path regardless of its end: plans on one line are one trial, going on."""
         if not self.segments:
             return self.id
-        last = self.segments[-1].model_copy(update={"steps": 1})
+        last = self.segments[-1].lasting(1)
         return self.but(segments=(*self.segments[:-1], last)).id  # a copy would bring the id that is cached here along
 
     def upto(self, n: int) -> "Plan":
@@ -95,7 +112,7 @@ class Plan(Value):
         for segment in self.segments:
             if n <= 0:
                 break
-            segments.append(Segment(steps=min(n, segment.steps), rate=segment.rate))
+            segments.append(segment.lasting(min(n, segment.steps)))
             n -= segment.steps
         return self.but(segments=tuple(segments))
 
@@ -108,7 +125,7 @@ class Plan(Value):
         if n <= self.steps:
             return self.upto(n)
         last = self.segments[-1]
-        return self.but(segments=(*self.segments[:-1], Segment(steps=last.steps + n - self.steps, rate=last.rate)))
+        return self.but(segments=(*self.segments[:-1], last.lasting(last.steps + n - self.steps)))
 
     def but(self, **changes: Any) -> "Plan":
         """The same plan with other values, checked."""
@@ -121,6 +138,16 @@ class Plan(Value):
                 return segment.rate.at(step)
             step -= segment.steps
         raise ValueError(f"step is beyond the plan's end, by {step + 1}")
+
+    def optimizer_at(self, step: int) -> str:
+        """The optimizer of update number `step` (from 0); beyond the plan's end, the last one."""
+        name = self.optimizer
+        for segment in self.segments:
+            name = segment.optimizer or self.optimizer
+            if step < segment.steps:
+                break
+            step -= segment.steps
+        return name
 
     def stretches(self, begin: int, end: int) -> Iterator[tuple[int, float]]:
         """The steps begin..end-1 as (number of steps, their one learning rate), in order."""
@@ -139,7 +166,7 @@ class Plan(Value):
             return 0
         steps = 0
         for mine, theirs in zip(self.segments, other.segments):
-            if mine.rate != theirs.rate:
+            if mine.lasting(1) != theirs.lasting(1):
                 break
             steps += min(mine.steps, theirs.steps)
             if mine.steps != theirs.steps:
@@ -149,7 +176,9 @@ class Plan(Value):
     def describe(self) -> dict[str, Any]:
         """The plan in the field's terms, as `--json` and best.yaml show it; `Plan.read` takes it back."""
         content = self.model_dump(mode="json")
-        schedule = [{"steps": s["steps"], **s["rate"]} for s in content.pop("segments")]
+        schedule = [{"steps": s.pop("steps"), **s.pop("rate"), **s} for s in content.pop("segments")]
+        if not self.recipe:
+            del content["recipe"]
         return {"lr": self.lr, "step_nums": self.steps, **content, "schedule": schedule}
 
     @classmethod
@@ -163,7 +192,12 @@ class Plan(Value):
         if not isinstance(schedule, list) or not all(isinstance(part, dict) for part in schedule):
             raise ValueError("schedule: expected a list of segments, each with steps, shape and lr")
         derived = {name: content.pop(name) for name in ("lr", "step_nums") if name in content}
-        segments = [{"steps": part.get("steps"), "rate": {k: v for k, v in part.items() if k != "steps"}} for part in schedule]
+        own = Segment.model_fields.keys() - {"rate"}
+        segments = [
+            {"steps": None, **{name: value for name, value in part.items() if name in own}}
+            | {"rate": {name: value for name, value in part.items() if name not in own}}
+            for part in schedule
+        ]
         plan = cls(segments=segments, **content)
         for name, value in (("lr", plan.lr), ("step_nums", plan.steps)):
             if derived.get(name, value) != value:
@@ -172,7 +206,7 @@ class Plan(Value):
 
 
 def constant(base: Plan, lr: float, steps: int) -> Plan:
-    """The base's batch size, momentum, optimizer and seed, at one rate for so many steps."""
+    """The base's batch size, momentum, optimizer, recipe and seed, at one rate for so many steps."""
     return base.but(segments=(Segment(steps=steps, rate=Constant(lr=float(lr))),))
 
 

@@ -106,6 +106,8 @@ class Supervision:
         return len(self._split("cpu")[1])
 
     def trainable(self, plan: Plan, device: str) -> Supervised:
+        if plan.recipe or any(segment.optimizer not in (None, plan.optimizer) for segment in plan.segments):
+            raise InputError("recipe: this version carries no part of it out")
         return Supervised(self.task, plan, *self._split(device), device)
 
     @cached_property

@@ -1,0 +1,243 @@
+"""What else is done in training, besides steps at a rate? The recipe: parts that are off unless a person switches them on.
+
+A part is a value; `trainables.recipe` carries it out. The first line of its docstring is what `tune recipes` says of it. In a
+file or a task a part may be written in full (`mixup: {alpha: 0.4}`), by its first value alone (`mixup: 0.4`), or, where
+everything has a default, as `mixup: true`. "Text" are the method's texts, 001 to 004.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from studies.value import Count, Number, Positive, Value
+
+Probability = Annotated[float, Field(strict=True, gt=0, le=1)]
+Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Patterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(lambda names: (names,) if isinstance(names, str) else names),
+    Field(min_length=1),
+]
+
+
+def _pairs(table: Any) -> Any:
+    """A mapping as what can be hashed; its order means nothing."""
+    return tuple(sorted(table.items())) if isinstance(table, Mapping) and all(isinstance(key, str) for key in table) else table
+
+
+Factors = Annotated[
+    tuple[tuple[str, Positive], ...], BeforeValidator(_pairs), PlainSerializer(dict, return_type=dict), Field(min_length=1)
+]
+"""Factors by pattern."""
+
+
+class _Choices(Value):
+    """A value of which only what was chosen is written down."""
+
+    @model_serializer(mode="wrap")
+    def _chosen(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: content for name, content in dump(self).items() if content is not None}
+
+
+class Part(_Choices):
+    """One part of a recipe; see the module's docstring for how it is written."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_short(cls, content: Any) -> Any:
+        if content is True:
+            return {}
+        return content if isinstance(content, Mapping | Value) else {next(iter(cls.model_fields)): content}
+
+
+class WeightDecay(Part):
+    """Weight decay, as the optimizer has it: L2 in the gradient, decoupled in adamw; text 001 begins with 1e-4.
+
+    biases_and_norms: whether they decay, too; text 002 (He et al. 2018, arXiv:1812.01187, 3.1) spares them.
+    """
+
+    rate: Positive
+    biases_and_norms: bool = True
+
+
+class Dropout(Part):
+    """The probability of every dropout layer of the model (Srivastava et al. 2014; text 001)."""
+
+    p: Share
+
+
+class LabelSmoothing(Part):
+    """The labels are mixed with so much of a uniform distribution (Szegedy et al. 2015, arXiv:1512.00567, 7; text 002)."""
+
+    smoothing: Share
+
+
+class MixUp(Part):
+    """Blends of two examples and of their labels, by a share from Beta(alpha, alpha) (arXiv:1710.09412; texts 001, 002)."""
+
+    alpha: Positive = 0.2
+
+
+class CutMix(Part):
+    """A rectangle of one image in another, the labels mixed by area (arXiv:1905.04899; text 002); with mixup, either by lot."""
+
+    alpha: Positive = 1.0
+
+
+class SamplePairing(Part):
+    """An image becomes its mean with another one and keeps its label (Inoue 2018, arXiv:1801.02929; text 001).
+
+    p: the probability of each image.
+    """
+
+    p: Probability = 0.5
+
+
+class Flip(Part):
+    """Images are mirrored, left to right, with this probability (text 002). vertical: and, independently, upside down."""
+
+    p: Probability = 0.5
+    vertical: bool = False
+
+
+class Crop(Part):
+    """Images are padded by so many pixels of zeros, and cropped to their size somewhere (text 002)."""
+
+    padding: Count = 4
+
+
+class ColorJitter(Part):
+    """Brightness, contrast and saturation change by factors in [1 - x, 1 + x], in random order (text 002).
+
+    No hue, as text 002 has it: turning colours round makes of most objects what does not exist.
+    """
+
+    brightness: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.4
+    contrast: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.4
+    saturation: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.4
+
+
+class RandAugment(Part):
+    """Each image goes through so many operations drawn from 14, all of one magnitude (arXiv:1909.13719; text 002)."""
+
+    operations: Count = 2
+    magnitude: Annotated[int, Field(strict=True, ge=0, le=30)] = 9
+
+
+class AutoAugment(Part):
+    """Each image goes through a pair of operations from a policy found on this data set (arXiv:1805.09501; texts 001, 002)."""
+
+    policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet"
+
+
+class Cutout(Part):
+    """A square of so many pixels, its centre anywhere in the image, becomes zeros (arXiv:1708.04552; text 001)."""
+
+    size: Count
+
+
+Way = Literal[
+    "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "constant", "normal", "uniform"
+]
+
+
+class Filling(Part):
+    """How a tensor is filled at first (torch.nn.init).
+
+    value: the gain of xavier and orthogonal (1 if not given), the negative slope of kaiming (0), the constant (0), the deviation
+    of normal (0.01), the half width of uniform (0.01).
+    """
+
+    way: Way
+    value: Number | None = None
+
+
+class Init(Part):
+    """How the weights of layers of a kind, and the biases of these layers, are filled at first (text 001); others stay."""
+
+    conv: Filling | None = None
+    linear: Filling | None = None
+    embedding: Filling | None = None
+    bias: Filling | None = None
+
+    @model_validator(mode="after")
+    def _something(self):
+        if self == type(self).model_construct():
+            raise ValueError(f"expected a filling for one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class Freeze(Part):
+    """Parameters and layers of these names are not trained, norm layers among them not even followed (text 004).
+
+    names: as model.named_parameters() has them, or those of layers; * stands for anything.
+    """
+
+    names: Patterns
+
+
+class LayerRates(Part):
+    """Parameters and layers of these names learn at the rate times a factor; where several match, times all (text 004)."""
+
+    factors: Factors
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_short(cls, content: Any) -> Any:
+        written = isinstance(content, Value) or (isinstance(content, Mapping) and "factors" in content)
+        return content if written else {"factors": content}
+
+
+class LayerDecay(Part):
+    """Each layer learns at the next one's rate times this factor, the last at the rate itself (arXiv:1801.06146; text 004)."""
+
+    factor: Share
+
+
+class Accumulate(Part):
+    """A batch goes through the model in so many pieces, for want of memory; batch norm sees the pieces (texts 002, 003)."""
+
+    pieces: Annotated[int, Field(strict=True, ge=2)]
+
+
+class MomentumCorrection(Part):
+    """Heavy ball's velocity follows the rate when that changes (Goyal et al. 2017, arXiv:1706.02677, 3, remark 2; text 003)."""
+
+    on: Literal[True] = True
+
+
+class Recipe(_Choices):
+    """Parts that are on; equal recipes are the same. Nothing is on by default: stages 1 to 3 look for the optimum of the loss,
+    and method 004 wants no regularisation there."""
+
+    weight_decay: WeightDecay | None = None
+    dropout: Dropout | None = None
+    label_smoothing: LabelSmoothing | None = None
+    mixup: MixUp | None = None
+    cutmix: CutMix | None = None
+    sample_pairing: SamplePairing | None = None
+    flip: Flip | None = None
+    crop: Crop | None = None
+    color_jitter: ColorJitter | None = None
+    randaugment: RandAugment | None = None
+    autoaugment: AutoAugment | None = None
+    cutout: Cutout | None = None
+    init: Init | None = None
+    freeze: Freeze | None = None
+    layer_rates: LayerRates | None = None
+    layer_decay: LayerDecay | None = None
+    accumulate: Accumulate | None = None
+    momentum_correction: MomentumCorrection | None = None
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self.parts())
+
+    def parts(self) -> Iterator[tuple[str, Part]]:
+        """Those that are on, by name, in the order of the fields."""
+        return ((name, part) for name in type(self).model_fields if (part := getattr(self, name)) is not None)
+
+
+def kinds() -> dict[str, type[Part]]:
+    """All parts there are, by name."""
+    return {name: get_args(field.annotation)[0] for name, field in Recipe.model_fields.items()}
