@@ -18,15 +18,18 @@ from reports import drawing, words
 from reports.figures import CAPTIONS, figures
 from reports.files import write_whole
 from reports.frames import tables
-from reports.stages import StageResults
+from reports.stages import StageResults, results
 from reports.summary import WARNINGS, cost_in_words
 from studies.decision import Candidate, Decision
 from studies.errors import StorageError
+from studies.ledger import Store
 from studies.study import StudyRecord
 from studies.trial import State, Trial
 from studies.wish import WishRecord
 
 DPI = 160
+POINTS = 400
+"""Of a curve, more than a figure can show."""
 FIRST_ROWS = 12
 """Of the candidates; the others are folded."""
 
@@ -87,6 +90,14 @@ class Section:
         evidence = self.decision.evidence if self.decision else ()
         told = iter(words.alike([one.value for one in evidence if one.value is not None]))
         return [(one, "–" if one.value is None else next(told)) for one in evidence]
+
+
+def report_study(store: Store, study: str, folder: Path) -> Path:
+    """Write the report of a study as it stands; its page.
+
+    Raises: InputError if there is no such study; StorageError.
+    """
+    return write_report(folder, store.record(study), results(store, study, points=POINTS), store.wishes(study))
 
 
 def write_report(folder: Path, study: StudyRecord, stages: Sequence[StageResults], wishes: Sequence[WishRecord] = ()) -> Path:

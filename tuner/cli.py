@@ -278,24 +278,24 @@ EXPORT = {
 
 @command("export", "Write the winner down as a configuration.", STUDY, EXPORT, PLACE, JSON)
 def export(study: str, json: bool, format: str | None = None, out: Path | None = None, **given: Any) -> None:
-    from reports.export import FORMATS, TRAINERS, suffix
+    from reports.export import FORMATS, TRAINERS, export_study, suffix
 
     format = format or ("json" if out and out.suffix == ".json" else "yaml")
     if format not in FORMATS:
         raise InputError(f"--format: expected one of {', '.join(FORMATS)}; got {format!r}")
     if out and format != "yaml" and out.suffix != suffix(format):
         raise InputError(f"--out: expected a file that ends in {suffix(format)}, for --format {format}; got {str(out)!r}")
-    from tuner import pipeline
-
     store = _store(given)
     workspace, notes = _workspace(store, study), ()
     if format in TRAINERS:
+        from tuner import pipeline
+
         path = out.absolute() if out else workspace.export_for(format, suffix(format))
         _go_back(store.record(study).settings.get("cwd", "."))
         notes = pipeline.export_for(format, store, workspace, path)
         _tell("\n".join([f"exported: {path}; its first lines say how to use it", *(f"note: {note}" for note in notes)]))
     else:
-        path = pipeline.export(store, workspace, out or workspace.export.with_suffix(suffix(format)))
+        path = export_study(store, study, out or workspace.export.with_suffix(suffix(format)))
         _tell(f"exported: {path}; train it with: tune train {path}")
     if json:
         _emit({"study": study, "export": str(path), "format": format, "notes": notes})
@@ -498,9 +498,9 @@ def _workspace(store: Any, study: str) -> Workspace:
 
 
 def _results(store: Any, study: str) -> Any:
-    from tuner import pipeline
+    from reports.stages import results
 
-    return pipeline.results(store, study)
+    return results(store, study)
 
 
 def _console() -> Any:

@@ -7,16 +7,13 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from platform import python_version
 from types import FrameType
 from typing import Any
 
-from reports.export import COUNT_IN_EPOCHS, write_export, write_for
+from reports.export import COUNT_IN_EPOCHS, decided, export_study, write_for
 from reports.files import sweep
 from reports.progress import ProgressView
-from reports.stages import StageResults
 from reports.tensorboard import TensorboardLog
 from studies.decision import QUESTIONS, Decision
 from studies.errors import InputError, Interrupted, StageError, TaskError, TuneError
@@ -98,7 +95,7 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     failpoint("run.done")
     report(store, workspace)
     failpoint("run.reported")
-    export(store, workspace, workspace.export)
+    export_study(store, workspace.study, workspace.export)
     failpoint("run.exported")
     return time.monotonic() - began
 
@@ -205,41 +202,11 @@ def _runner_options(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in ("address", "workers", "gpus_per_trial", "trial_timeout")}
 
 
-def results(store: Store, study: str, points: int | None = None) -> list[StageResults]:
-    """What is known of a study, stage by stage; curves thinned to about so many points."""
-    decisions = {decision.stage: decision for decision in store.decisions(study)}
-    return [
-        StageResults(name, store.metric(study, name), store.trials(study, name, points), decisions.get(name))
-        for name in store.stages(study)
-    ]
-
-
 def report(store: Store, workspace: Workspace) -> Path:
     """Write the study's report; its page."""
-    from reports.page import write_report  # with pandas and matplotlib, for which training does not wait
+    from reports.page import report_study  # with pandas and matplotlib, for which training does not wait
 
-    study = workspace.study
-    return write_report(workspace.report, store.record(study), results(store, study, points=400), store.wishes(study))
-
-
-def export(store: Store, workspace: Workspace, path: Path) -> Path:
-    """Write the last winner down as a configuration.
-
-    Raises: InputError if nothing has been decided yet.
-    """
-    decisions = _decided(store, workspace.study)
-    settings = store.record(workspace.study).settings
-    last = decisions[-1]
-    return write_export(
-        path,
-        last.winner,
-        study=workspace.study,
-        task=settings["task"],
-        data=settings.get("data"),
-        decision=last,
-        origins=origins(decisions),
-        versions={"python": python_version(), **{name: version(name) for name in ("torch", "optuna", "ray", "staged-tuner")}},
-    )
+    return report_study(store, workspace.study, workspace.report)
 
 
 def export_for(trainer: str, store: Store, workspace: Workspace, path: Path) -> tuple[str, ...]:
@@ -247,29 +214,9 @@ def export_for(trainer: str, store: Store, workspace: Workspace, path: Path) -> 
 
     Raises: InputError if nothing has been decided yet, or the trainer cannot say it.
     """
-    last = _decided(store, workspace.study)[-1]
+    last = decided(store, workspace.study)[-1]
     settings = store.record(workspace.study).settings
     examples = None
     if trainer in COUNT_IN_EPOCHS:
         examples = load_task(settings["task"], settings.get("data")).train_examples or None
     return write_for(trainer, path, last.winner, study=workspace.study, decision=last, examples=examples)
-
-
-def _decided(store: Store, study: str) -> Sequence[Decision]:
-    decisions = store.decisions(study)
-    if not decisions:
-        raise InputError(f"export: study {study!r} has no decision yet; go on with: tune resume {study}")
-    return decisions
-
-
-def origins(decisions: Sequence[Decision]) -> dict[str, str]:
-    """Where each of the last winner's values was decided: the last stage that changed it."""
-    where: dict[str, str] = {}
-    before: dict[str, object] = {}
-    for decision in decisions:
-        now = decision.winner.describe()
-        where |= {
-            name: decision.stage for name, value in now.items() if before.get(name) != value and name not in ("seed", "optimizer")
-        }
-        before = now
-    return where

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 OF_THE_PAGE = {INK: "ink", SOFT: "soft", LINE: "line", GROUND: "panel"}
 RATE_POINTS = 300
 
-_DRAWING = threading.Lock()
+DRAWING = threading.Lock()
 """matplotlib is not made for several threads."""
 
 Chart = dict[str, Any]
@@ -42,7 +42,7 @@ table."""
 
 def stage_charts(stage: StageResults) -> list[Chart]:
     """Every figure of a stage; none, and a traceback in the server's log, if they cannot be drawn."""
-    with _DRAWING:
+    with DRAWING:
         try:
             return [chart(name, figure, CAPTIONS[name]) for name, figure in figures(stage).items()]
         except Exception:
@@ -52,7 +52,7 @@ def stage_charts(stage: StageResults) -> list[Chart]:
 
 def trial_charts(trial: Trial, measured: Sequence[str]) -> list[Chart]:
     """Each value of a trial over its steps, what was shared shaded, and the rate that its plan gives to each step."""
-    with _DRAWING:
+    with DRAWING:
         curves = [chart(name, _curve(trial, name)) for name in measured if name != "lr"]
         return [*curves, chart("lr", _rate(trial.plan))] if trial.plan.steps else curves
 
@@ -87,7 +87,7 @@ def chart(name: str, figure: Figure, caption: str = "") -> Chart:
     """What is drawn in a figure. A line's label says what it is, and whose: "0.1, trial 3"."""
     title = plain(figure.axes[0].get_title(loc="left").replace("\n", " "))
     panels = [_panel(axes, height) for axes, height in zip(figure.axes, _heights(figure))]
-    rows = [_row(line) for line in panels[0]["lines"] if line["label"]]
+    rows = [_row(line) for line in reversed(panels[0]["lines"]) if line["label"]]
     return {"name": name, "title": title, "caption": caption, "panels": panels, "rows": rows}
 
 
@@ -110,7 +110,7 @@ def _panel(axes: Axes, height: float) -> dict[str, Any]:
         "x": _axis(axes.get_xlabel(), axes.get_xscale(), axes.get_xlim(), axes.xaxis),
         "y": _axis(axes.get_ylabel(), axes.get_yscale(), axes.get_ylim(), axes.yaxis),
         "lines": [
-            *(_line(axes, line) for line in axes.lines if len(line.get_xdata(orig=False))),
+            *(_line(axes, line) for line in sorted(axes.lines, key=Artist.get_zorder) if len(line.get_xdata(orig=False))),
             *(_spot(patch) for patch in axes.patches if _labelled(patch)),
         ],
         "bands": [_band(axes, patch) for patch in axes.patches if isinstance(patch, Rectangle)],

@@ -8,15 +8,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from reports.dashboard import views
+from reports.dashboard.acts import Acts
+from reports.dashboard.downloads import Downloads
 from reports.dashboard.driver import Drivers, hidden
 from reports.dashboard.recent import Recent
 from reports.dashboard.render import API, html
@@ -31,6 +31,9 @@ POINTS = (400, 200, 100)
 """Of a curve, about as many as a chart has pixels to tell apart; fewer where there are many curves."""
 ALL_POINTS = 6_000
 """Of a chart: some 50 kB on their way to the browser."""
+
+NEXT = {StudyState.RUNNING: "stop", StudyState.DONE: "export"}
+"""What there is to be done with a study: resume it, in all other states."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Pages:
 
     def __init__(self, store: Store, drivers: Drivers):
         self._store, self._drivers, self._recent = store, drivers, Recent()
+        self._acts, self._downloads = Acts(store, drivers), Downloads(store)
 
     def routes(self) -> list[Route]:
         """Every address of ours; a method other than GET changes something."""
@@ -64,12 +68,14 @@ class Pages:
             Route(study, self.study),
             Route(stage, self.stage),
             Route(trial, self.trial),
+            Route(study + "/report.zip", self._downloads.report),
+            Route(study + "/best.yaml", self._downloads.export),
             Route(API + "/studies", self.studies_json),
             Route(API + study, self.study_json),
             Route(API + stage + "/charts", self.stage_charts),
             Route(API + trial, self.trial_json),
             Route(API + trial + "/charts", self.trial_charts),
-            Route(API + study + "/resume", self.resume, methods=["POST"]),
+            *(Route(API + study + act.path, act.post, methods=["POST"]) for act in self._acts.all()),
         ]
 
     # What is known
@@ -102,7 +108,7 @@ class Pages:
         launch, body, space = self._drivers.launch(name), self._body(record), self._drivers.workspace(record)
         ended = launch.process.returncode if launch and settled(record) else None
         starting = launch is not None and launch.alive and settled(record)
-        next_step = "export" if record.state == StudyState.DONE else "resume"
+        wishes = self._recent.get(("wishes", name), (record.state, record.updated), lambda: self._store.wishes(name))
         head = {
             "name": name,
             "task": str(record.settings.get("task", "")),
@@ -113,11 +119,13 @@ class Pages:
             "settings": views.settings(record.settings),
             "refusal": self._drivers.refusal(record),
             "log": space.resumed if ended else space.log,
-            "command": self._drivers.shown(next_step, name, workdir=space.workdir),
+            "command": self._drivers.shown(NEXT.get(record.state, "resume"), name, workdir=space.workdir),
             "exit_code": ended,
+            "wishes": [views.wished(wish, wishes) for wish in reversed(wishes)],
         }
         version = views.version([head, body["digest"]])
-        return {**head, **body, "space": space, "settled": settled(record), "version": version}
+        shown = partial(self._drivers.shown, workdir=space.workdir)
+        return {**head, **body, "space": space, "shown": shown, "settled": settled(record), "version": version}
 
     def _study(self, name: str) -> views.View:
         study = self._overview(name)
@@ -148,7 +156,7 @@ class Pages:
             return Charts.of(charts.trial_charts(trial, views.measured(trial, part["metric"])))
 
         drawn = self._recent.peek(key, state, draw, over) or NOT_YET
-        version = views.version([state, drawn.version])
+        version = views.version([state, drawn.version, study["wishes"], study["state"]])
         return {"study": study, "part": part, "row": row, "trial": trial, "charts": drawn, "version": version}
 
     def _curves(self, study: views.View, part: views.View, row: views.View, points: int) -> Trial:
@@ -194,8 +202,10 @@ class Pages:
         found = self._trial(request)
         study, part, row, plan = found["study"], found["part"], found["row"], found["trial"].plan
         shared = views.relatives(plan, row["number"], part["name"], study["stages"])
+        here = (part["name"], row["number"])
+        wishes = [wish for wish in study["wishes"] if (wish["stage"], wish["number"]) == here]
         log = views.trial_log(views.tail(study["space"].log, views.WHOLE_LOG), plan, part["name"])
-        return html("trial.html", **found, path=views.path(plan), shared=shared, log=log)
+        return html("trial.html", **found, path=views.path(plan), shared=shared, log=log, wishes=wishes)
 
     # JSON
 
@@ -217,14 +227,6 @@ class Pages:
     def trial_charts(self, request: Request) -> Response:
         return drawn(self._trial(request)["charts"])
 
-    # Changes
-
-    async def resume(self, request: Request) -> Response:
-        if await body(request) != {}:
-            raise HTTPException(400, "Expected {}: a study is resumed with the settings that it was started with.")
-        launch = await run_in_threadpool(self._drivers.resume, request.path_params["name"])
-        return JSONResponse({"told": f"Started: process {launch.process.pid}.", "pid": launch.process.pid}, 202)
-
 
 def settled(record: StudyRecord) -> bool:
     """Nobody writes to it: what is known of it now stays."""
@@ -242,10 +244,3 @@ def progress(row: views.View) -> tuple:
 
 def drawn(charts: Charts) -> Response:
     return Response(charts.json, media_type="application/json")
-
-
-async def body(request: Request) -> Any:
-    try:
-        return await request.json()
-    except ValueError:
-        raise HTTPException(400, "Expected a JSON object as the body.") from None

@@ -14,6 +14,7 @@ from reports.stages import StageResults
 from studies.decision import QUESTIONS
 from studies.plan import Plan
 from studies.trial import Metric, State, Trial
+from studies.wish import WishRecord, in_force
 
 BROKEN = (State.FAILED, State.DIVERGED)
 ROWS = 50
@@ -171,8 +172,24 @@ def summary(study: View) -> View:
         | {"decision": part["decision"] and part["decision"].summary()}
         for part in study["stages"]
     ]
-    shown = ("version", "name", "task", "state", "reason", "owner", "created", "best", "refusal", "command")
+    shown = ("version", "name", "task", "state", "reason", "owner", "created", "best", "refusal", "command", "wishes")
     return {key: study[key] for key in shown} | {"stages": stages}
+
+
+def wished(record: WishRecord, records: Sequence[WishRecord]) -> View:
+    """What somebody asked for or noted, and what has become of it."""
+    wish = record.wish
+    return {
+        "id": record.number,
+        "kind": wish.kind,
+        "words": wish.words,
+        "text": record.text,
+        "stage": wish.stage,
+        "number": getattr(wish, "number", None),
+        "who": record.who,
+        "written": record.written,
+        "in_force": wish.stage is not None and record in in_force(records, wish.stage),
+    }
 
 
 def settings(given: Mapping[str, Any]) -> dict[str, str]:

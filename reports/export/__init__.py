@@ -10,14 +10,26 @@ from types import ModuleType
 
 from reports.export import lightning, timm, torch, transformers
 from reports.export.phases import Unsayable
-from reports.export.plain import LARGEST, Export, read_export, write_export
+from reports.export.plain import LARGEST, Export, decided, export_study, read_export, write_export
 from reports.export.text import comment
 from reports.files import write_whole
 from studies.decision import Decision
 from studies.errors import InputError
 from studies.plan import Plan
 
-__all__ = ["COUNT_IN_EPOCHS", "FORMATS", "LARGEST", "TRAINERS", "Export", "read_export", "suffix", "write_export", "write_for"]
+__all__ = [
+    "COUNT_IN_EPOCHS",
+    "FORMATS",
+    "LARGEST",
+    "TRAINERS",
+    "Export",
+    "decided",
+    "export_study",
+    "read_export",
+    "suffix",
+    "write_export",
+    "write_for",
+]
 
 TRAINERS: Mapping[str, ModuleType] = {"timm": timm, "lightning": lightning, "transformers": transformers, "torch": torch}
 

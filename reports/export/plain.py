@@ -4,7 +4,9 @@ import io
 import json
 import reprlib
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError
@@ -18,12 +20,15 @@ from reports.export.text import comment
 from reports.files import write_whole
 from studies.decision import Decision
 from studies.errors import InputError
+from studies.ledger import Store
 from studies.plan import Plan
 from studies.schedule import Schedule
 from studies.trial import Metric
 from studies.value import Number, Value
 
 FORMAT = 1
+SOFTWARE = ("torch", "optuna", "ray", "staged-tuner")
+"""What a result depends on, beside Python."""
 LARGEST = 100_000
 """Bytes. An export takes about 1,000; a pure reader of YAML takes some 4 s for so many."""
 
@@ -83,6 +88,48 @@ class _Content(Value):
     plan: dict[str, Any]
     decided: Annotated[dict[str, str], Field(default_factory=dict)]
     versions: Annotated[dict[str, str], Field(default_factory=dict)]
+
+
+def export_study(store: Store, study: str, path: Path) -> Path:
+    """Write the last winner of a study down as a configuration.
+
+    Raises: InputError if nothing has been decided yet; StorageError.
+    """
+    decisions, settings = decided(store, study), store.record(study).settings
+    return write_export(
+        path,
+        decisions[-1].winner,
+        study=study,
+        task=settings["task"],
+        data=settings.get("data"),
+        decision=decisions[-1],
+        origins=origins(decisions),
+        versions={"python": python_version(), **{name: version(name) for name in SOFTWARE}},
+    )
+
+
+def decided(store: Store, study: str) -> Sequence[Decision]:
+    """The decisions of a study, one at least.
+
+    Raises: InputError.
+    """
+    decisions = store.decisions(study)
+    if not decisions:
+        raise InputError(f"export: study {study!r} has no decision yet; go on with: tune resume {study}")
+    return decisions
+
+
+def origins(decisions: Sequence[Decision]) -> dict[str, str]:
+    """Where each of the last winner's values was decided: the last stage that changed it."""
+    where: dict[str, str] = {}
+    before: dict[str, object] = {}
+    for decision in decisions:
+        now = decision.winner.describe()
+        where |= {
+            name: decision.stage for name, value in now.items() if before.get(name) != value and name not in ("seed", "optimizer")
+        }
+        before = now
+    return where
 
 
 def write_export(

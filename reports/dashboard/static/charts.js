@@ -81,12 +81,19 @@ function axis({ name, log, shown, ticks }, more) {
     showline: false,
     separatethousands: true,
     automargin: true,
-    ...(log ? { dtick: shown[1] / shown[0] > 300 ? 1 : "D2" } : {}),
+    ...(log ? decades(shown) : {}),
     exponentformat: log && (shown[0] < 1e-3 || shown[1] > 1e4) ? "power" : "none",
     ...(ticks ? { tickvals: ticks.map(([place]) => place), ticktext: ticks.map(([, text]) => html(text)), showgrid: false } : {}),
     ...more,
     ...(ticks ? { showgrid: false } : {}),
   };
+}
+
+// Where an axis is marked: at 1, 2 and 5 of each power of ten where few of them are to be seen, else at the powers.
+function decades([low, high]) {
+  const steps = high / low > 300 ? [1] : [1, 2, 5];
+  const powers = Array.from({ length: 80 }, (_, i) => 10 ** (i - 40));
+  return steps.length === 1 ? { dtick: 1 } : { tickvals: powers.flatMap((power) => steps.map((step) => step * power)).filter((at) => at >= low && at <= high) };
 }
 
 function trace(line, number) {

@@ -16,7 +16,7 @@ function morph(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
-  if (old.id === "told") return; // what a button has told stays
+  if (old.className === "told" || (old.className === "command" && old.closest("form"))) return; // what a form has told stays
   if (old.dataset.chart) return Object.assign(old.dataset, fresh.dataset); // what is drawn in it is drawn anew below
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !kept(old, name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !kept(old, name)) old.setAttribute(name, value);
@@ -77,19 +77,41 @@ async function poll() {
   }
 }
 
-async function post(button) {
-  const told = document.getElementById("told");
+// What a form asks for, as JSON: numbers as numbers, a tick as true.
+function content(form) {
+  const fields = [...form.elements].filter(({ name }) => name);
+  const value = (field) => (field.type === "checkbox" ? field.checked : field.matches("[type=number], select") ? Number(field.value) : field.value);
+  return { ...JSON.parse(form.dataset.body ?? "{}"), ...Object.fromEntries(fields.map((field) => [field.name, value(field)])) };
+}
+
+async function post(form) {
+  const told = (form.querySelector(".told") ? form : form.parentElement).querySelector(".told");
+  const button = form.querySelector("[type=submit]");
   button.disabled = true;
   told.textContent = "Asking…";
   try {
-    const answer = await fetch(button.dataset.post, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch(form.dataset.post, { method: "POST", headers, body: JSON.stringify(content(form)) });
     const body = await answer.json();
     told.textContent = answer.ok ? body.told : body.error;
-    await refresh();
+    if (answer.ok) form.reset();
+    await refresh(); // with a button that can be pressed, or none
   } catch {
     told.textContent = "No answer from the server. Is `tune dashboard` still running?";
     button.disabled = false;
   }
+}
+
+// The command below a form says what has been typed into it.
+const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
+
+function say(form) {
+  const button = form.querySelector("[data-copy]");
+  if (!button) return;
+  const typed = [...form.elements].filter(({ dataset, value }) => dataset.for && value.trim());
+  const filled = typed.reduce((text, { dataset, value }) => text.replace(dataset.for, () => dataset.for.replace(/\S+$/, () => quoted(value.trim()))), button.dataset.command ??= button.dataset.copy);
+  button.dataset.copy = filled;
+  form.querySelector(".command code").textContent = filled;
 }
 
 async function copy(button) {
@@ -101,9 +123,16 @@ async function copy(button) {
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("button");
-  if (button?.dataset.post) post(button);
   if (button?.dataset.copy) copy(button);
 });
+document.addEventListener("submit", (event) => {
+  if (!event.target.dataset.post) return;
+  event.preventDefault();
+  post(event.target);
+});
+document.addEventListener("input", ({ target }) => target.form && say(target.form));
+document.addEventListener("reset", ({ target }) => setTimeout(() => say(target)));
+document.querySelectorAll("form").forEach(say);
 
 draw();
 if (main.dataset.poll) {
