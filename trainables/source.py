@@ -8,7 +8,14 @@ from pathlib import Path
 
 from studies.errors import InputError
 
-BUILT_IN = {"digits": "trainables.tasks.digits:Digits", "cifar10": "trainables.tasks.cifar10:Cifar10"}
+BUILT_IN = {
+    "digits": "trainables.tasks.digits:Digits",
+    "cifar10": "trainables.tasks.cifar10:Cifar10",
+    "cifar10:resnet20vd": "trainables.tasks.cifar10_models:ResNet20vd",
+    "cifar10:resnet56vd": "trainables.tasks.cifar10_models:ResNet56vd",
+    "cifar10:shakeshake26": "trainables.tasks.cifar10_models:ShakeShake26",
+    "cifar10:shakedrop110": "trainables.tasks.cifar10_models:ShakeDrop110",
+}
 
 OURS = "trainables"
 """What a task imports of this program is no part of the task."""
@@ -28,7 +35,7 @@ def check_spec(spec: str) -> tuple[str, str]:
     """
     replayed = spec.startswith("replay:")
     place, _, name = (spec.removeprefix("replay:"), "", "") if replayed else BUILT_IN.get(spec, spec).rpartition(":")
-    if not replayed and (not place or not name or place.startswith(".")):
+    if not replayed and (not place or not name or place.startswith(".") or place in BUILT_IN):
         raise InputError(f"--task: expected {', '.join(BUILT_IN)}, file.py:Name, module:Name or replay:FILE; got {spec!r}")
     if (replayed or place.endswith(".py")) and not os.path.isfile(place):  # False, and no error, where there can be no such name
         here = "" if os.path.isabs(place) else f" in {os.getcwd()}"

@@ -69,7 +69,7 @@ WHERE = {
 }
 JSON = {"json": Annotated[bool, typer.Option("--json", help="End stdout with one line of JSON.")]}
 COMMON = {
-    "task": _option(str, "digits, cifar10, file.py:Name, module:Name or replay:FILE; digits if not given."),
+    "task": _option(str, "digits, cifar10, cifar10:MODEL, file.py:Name, module:Name or replay:FILE; digits if not given."),
     "data": _option(str, "Folder or zip of the task's data, for tasks that take one."),
     **WHERE,
     "runner": _option(str, "ray (default), serial, or tune (Ray Tune trials)."),

@@ -99,7 +99,7 @@ def test_built_in_digits():
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        ("digit", "--task: expected digits, cifar10, file.py:Name, module:Name or replay:FILE; got 'digit'"),
+        ("digit", "cifar10:shakedrop110, file.py:Name, module:Name or replay:FILE; got 'digit'"),
         (":Flowers", "got ':Flowers'"),
         ("mine.py:", "got 'mine.py:'"),
         ("", "got ''"),
