@@ -208,7 +208,8 @@ def _module(place: str, spec: str) -> ModuleType:
             module = importlib.import_module(place)
         except ModuleNotFoundError as error:
             if error.name and f"{place}.".startswith(f"{error.name}."):
-                raise InputError(f"--task {spec}: there is no module {place!r}; expected file.py:Name or module:Name") from None
+                there = ", ".join([*(name for name in BUILT_IN if name.startswith(f"{place}:")), "file.py:Name or module:Name"])
+                raise InputError(f"--task {spec}: there is no module {place!r}; expected {there}") from None
             raise
         if not getattr(module, "__file__", None):
             raise InputError(f"--task {spec}: {place!r} is a folder, no module; expected file.py:Name or module:Name")

@@ -167,5 +167,5 @@ def test_a_network_of_the_built_in_task_is_named_with_it(spec, tmp_path, monkeyp
 
 
 def test_an_unknown_network_is_one_line():
-    with pytest.raises(InputError, match="--task.*cifar10:resnet20vd.*got 'cifar10:vgg'"):
+    with pytest.raises(InputError, match="--task cifar10:vgg: .*; expected cifar10:resnet20vd, .*, file.py:Name or module:Name"):
         load_task("cifar10:vgg")
