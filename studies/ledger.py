@@ -16,7 +16,7 @@ from studies.lease import Lease, held
 from studies.optuna_study import OptunaStudy, read_trials
 from studies.study import StudyRecord, StudyState
 from studies.trial import Metric, Trial
-from studies.wish import Wish, WishRecord
+from studies.wish import Note, Wish, WishRecord
 from studies.workspace import check_study_name
 
 LEASE_SECONDS = 30.0
@@ -164,14 +164,14 @@ class Driver:
         return OptunaStudy(self._database, self._storage, self._lease, stage, metric, self._task, fingerprint)
 
     def wishes(self) -> list[WishRecord]:
-        """All that has been asked of the study, oldest first.
+        """What has been asked of the study that takes work, oldest first.
 
         Raises: StorageError.
         """
 
         def read() -> list[WishRecord]:
             with self._database.read() as connection:
-                return wishlist.read(connection, self._lease.name)
+                return [record for record in wishlist.read(connection, self._lease.name) if not isinstance(record.wish, Note)]
 
         return self._lease.patiently(read)
 

@@ -22,7 +22,7 @@ from studies.ledger import Driver, Store
 from studies.plan import Plan, distinct_steps
 from studies.study import Study
 from studies.trial import Progress, State, Trial
-from studies.wish import Note, WishRecord
+from studies.wish import WishRecord
 from studies.workspace import Workspace
 from trainables.checkpoints import Checkpoints
 from trainables.task import load_task
@@ -116,7 +116,7 @@ def try_out(workload: Workload, plan: Plan, task: str) -> None:
 
 def _stages(settings: Settings, wishes: Sequence[WishRecord]) -> tuple[str, ...]:
     """The settings' stages; and those of which something else was asked, with all between them."""
-    named = {*settings.stages, *(record.wish.stage for record in wishes if not isinstance(record.wish, Note) and not record.past)}
+    named = {*settings.stages, *(record.wish.stage for record in wishes if not record.past)}
     return tuple(name for name in QUESTIONS if min(named) <= name <= max(named))
 
 

@@ -83,7 +83,7 @@ def _elected(ruled: Decision, elected: Elected, record: WishRecord) -> Decision:
         tie=ruled.tie and same,
         warnings=(*ruled.warnings, *(warning for warning in elected.warnings if warning not in ruled.warnings)),
         words=(
-            f"{elected.label} is taken because {record.who} says so: {record.line}",
+            f'{elected.label} is taken because {record.who} says so: "{record.line}".',
             "The rule would have taken it as well." if same else f"{told}.",
             f"Its number of steps follows from its curve: {winner.steps}.",
         ),

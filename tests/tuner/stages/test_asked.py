@@ -99,7 +99,7 @@ def test_an_overruling_gives_the_stage_another_winner_and_says_so(stage, start, 
     assert decision.runner_up == ruled.winner and not decision.tie
     assert decision.margin == pytest.approx(decision.value - ruled.value)
     assert decision.rule.startswith("overruled by ann@lab") and ruled.rule in decision.rule
-    assert "ann@lab says so: it is smoother and [2J calmer" in decision.words[0]
+    assert 'ann@lab says so: "it is smoother and [2J calmer".' in decision.words[0]
     assert ruled.evidence[0].label in decision.words[1]
     assert set(decision.warnings) >= set(ruled.warnings)
     assert decision.evidence[0].outcome == "winner, by ann@lab" and decision.evidence[0].plan == decision.winner
