@@ -147,6 +147,8 @@ def _run_stages(
         log.info("%s: at most %s steps", name, f"{distinct_steps(stage.most(plan)):,}")
         metric = settings.target(workload)
         study = Watched(driver.stage(name, metric, workload.fingerprint), name, metric.name, view, tensorboard)
+        for trial in study.trials():  # a driver that was killed may not have come to it
+            tensorboard.record(name, trial.plan, trial.points)
         try:
             decision = run_stage(stage, plan, study, runner, lambda stage: heed(stage, driver.wishes()))
         except StageError as error:

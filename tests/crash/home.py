@@ -127,7 +127,8 @@ class Home:
         for stage, trials in found.items():
             assert all(trial.state is not State.RUNNING for trial in trials)
             ends = {trial.plan.line[:6]: trial.last for trial in trials}
-            assert {events.name[-6:]: last_step(events) for events in (folder / "tensorboard" / stage).iterdir()} == ends
+            shown = {events.name[-6:]: last_step(events) for events in (folder / "tensorboard" / stage).iterdir()}
+            assert shown == ends, stage
         assert [path for pattern in (".*", "*.tmp", "*-journal") for path in self.folder.rglob(pattern)] == []
 
     def survivors(self) -> list[psutil.Process]:

@@ -61,6 +61,16 @@ def test_a_driver_killed_at_a_failpoint(home, best, name):
     compare(home, best)
 
 
+@pytest.mark.long
+def test_drivers_killed_at_their_second_report(new_home, best):
+    """It ends a plan, whose points no other driver will hear of."""
+    home = new_home()
+    while (code := home.run(at="study.recorded 2 SIGKILL")) == -signal.SIGKILL:
+        home.check()
+    assert code == 0, home.said
+    compare(home, best)
+
+
 def killed_at_random(new_home, best, kills, seed, longest, *more):
     """So many drivers killed at any moment; each study that comes to its end is compared, and another one begun."""
     home, moments = new_home(), random.Random(seed)

@@ -3,6 +3,7 @@
 import os
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import ray
@@ -32,6 +33,7 @@ class Worker:
         Raises: TaskError, InputError.
         """
         name = settle_in(self._folder, self._log)
+        _keep_from_children()
         failpoint("worker.arriving")
         self._bench = Bench(self._job)
         context = ray.get_runtime_context()
@@ -58,3 +60,25 @@ class Worker:
     def stop(self, run: int) -> None:
         """Errands of this run and of earlier ones save at their next step and return."""
         self._stopped = max(self._stopped, run)
+
+
+def _keep_from_children() -> None:
+    """A process that the task forks closes the sockets that are open now: Ray's, which it would hold open beyond this process's
+    death, and so keep that a secret."""
+    ours = dict(_sockets())
+
+    def close() -> None:
+        for number, socket in _sockets():
+            if ours.get(number) == socket:
+                os.close(number)
+
+    os.register_at_fork(after_in_child=close)
+
+
+def _sockets() -> list[tuple[int, str]]:
+    """(descriptor, which one it is) of this process's; none where there is no /proc."""
+    found = []
+    for number in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
+        with suppress(OSError):  # the listing's own
+            found.append((int(number), os.readlink(f"/proc/self/fd/{number}")))
+    return [(number, target) for number, target in found if target.startswith("socket:")]

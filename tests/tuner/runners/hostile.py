@@ -114,7 +114,6 @@ def leaks(model, outputs):
 
 def forks(model, outputs):
     if model.steps == LATE and model.training and not (pid := os.fork()):
-        os.closerange(3, 4096)  # it would keep its parent's connections open, and so its parent's death a secret
         time.sleep(600)
         os._exit(0)
     if model.steps == LATE and model.training:

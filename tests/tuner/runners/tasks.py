@@ -10,7 +10,7 @@ import torch
 from trainables import Task
 
 NOTES = Path(__file__).parent / "steps.txt"
-RAISES, REFUSES, DIES_ONCE, EXITS, SLOW = 0.11, 0.12, 0.13, 0.14, 0.15  # a momentum says what is wrong with a plan
+RAISES, REFUSES, DIES_ONCE, EXITS, SLOW, FORKS = 0.11, 0.12, 0.13, 0.14, 0.15, 0.16  # a momentum says what is wrong with a plan
 
 
 class Line(Task):
@@ -54,6 +54,12 @@ class Falls:
             time.sleep(0.03)
         if self._fails == EXITS and self._step == 5:
             print("these are the last words", flush=True)
+            os._exit(3)
+        if self._fails == FORKS and self._step == 5:
+            if not (child := os.fork()):
+                time.sleep(600)
+            with open(NOTES.with_suffix(".children"), "a") as notes:
+                notes.write(f"{child}\n")
             os._exit(3)
         if self._fails == RAISES and self._step == 30:
             raise RuntimeError("raised at step 30")

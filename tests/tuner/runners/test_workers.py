@@ -1,5 +1,6 @@
 """What happens to the plans when Ray's workers die?"""
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -8,7 +9,7 @@ import pytest
 from studies.plan import constant
 from studies.trial import State
 from tests.tuner.runners.records import BASE, run, steps_trained
-from tests.tuner.runners.tasks import DIES_ONCE, EXITS
+from tests.tuner.runners.tasks import DIES_ONCE, EXITS, FORKS
 from tuner.runners import make_runner
 
 
@@ -41,6 +42,18 @@ def test_a_plan_that_kills_every_worker_fails_alone(falls):
     assert "3 workers in a row died" in records.errors[bad]
     assert "these are the last words" in records.errors[bad]
     assert steps_trained(job)["2", str(EXITS), "5"] == 3
+
+
+def test_a_worker_s_death_is_seen_though_a_child_of_it_lives_on(falls):
+    runner, job = falls
+    bad = constant(BASE.but(momentum=FORKS), 0.001, 60)
+    try:
+        records = run(runner, [bad])
+        assert "3 workers in a row died" in records.errors[bad]
+    finally:
+        for child in Path(job.task.partition(":")[0]).with_name("steps.children").read_text().split():
+            with suppress(psutil.NoSuchProcess):  # Ray has ended it
+                psutil.Process(int(child)).kill()
 
 
 def test_an_idle_worker_that_was_killed_is_not_missed(falls):
