@@ -19,6 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from pydantic_core import from_json, to_json
 
+from studies import wishlist
 from studies.database import (
     DECISIONS,
     OPTUNA_ATTRIBUTES,
@@ -41,6 +42,7 @@ from studies.lease import Lease
 from studies.plan import Plan
 from studies.schedule import Constant, Warmup
 from studies.trial import Metric, Point, Progress, State, Trial
+from studies.wish import Extend, in_force
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -156,13 +158,16 @@ class OptunaStudy:
         connection.execute(sa.update(DECISIONS).where(mine).values(superseded=True))
 
     def _try_again(self, connection: sa.Connection, study_id: int) -> None:
-        """What FAILED and is not decided upon: its cause (a full disk, a network, a library) may be gone. Once a driver; what
-        DIVERGED will do so again."""
+        """What FAILED and is not decided upon, or is to be followed further: its cause (a full disk, a network, a library) may be
+        gone. Once a driver; what DIVERGED will do so again."""
         self._study_id = study_id
+        wishes = in_force(wishlist.read(connection, self.name), self.stage)
+        asked = {record.wish.plan.line: record.wish.plan for record in wishes if isinstance(record.wish, Extend)}
         mine = sa.and_(DECISIONS.c.study == self.name, DECISIONS.c.stage == self.stage, ~DECISIONS.c.superseded)
-        if connection.execute(sa.select(DECISIONS.c.id).where(mine)).first() is None:
-            latest = {row.line: row for row in self._rows(connection)}.values()
-            self._plan(connection, [Plan.model_validate_json(row.plan) for row in latest if row.state == State.FAILED])
+        decided = connection.execute(sa.select(DECISIONS.c.id).where(mine)).first() is not None
+        latest = {row.line: row for row in self._rows(connection)}.values()
+        again = [row for row in latest if row.state == State.FAILED and (row.line in asked or not decided)]
+        self._plan(connection, [asked.get(row.line) or _read_plan(row.plan) for row in again])
 
     def _plan(self, connection: sa.Connection, plans: Iterable[Plan]) -> None:
         storage = through(self._storage, connection)

@@ -34,7 +34,10 @@ class Rate(Value):
 
 
 class Extend(Value):
-    """Follow a trial's path to a later end, from its checkpoint. The stage is decided as if it had not been."""
+    """Follow a trial's path to a later end, from its checkpoint. The stage is decided as if it had not been.
+
+    Of two for one trial the later counts. One that failed on its way is tried again by the next driver.
+    """
 
     kind: Literal["extend"] = "extend"
     stage: str

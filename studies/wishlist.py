@@ -89,7 +89,7 @@ def _check(connection: sa.Connection, name: str, wish: Wish) -> str | None:
     row = connection.execute(rows.where(mine).order_by(OPTUNA_TRIALS.c.number.desc())).first()
     if row is None:
         raise InputError(f"{wish.kind}: {wish.stage} of study {name!r} has no trial of this plan")
-    if row.state in (State.DIVERGED, State.FAILED):
+    if row.state == State.DIVERGED or (row.state == State.FAILED and isinstance(wish, Overrule)):
         raise InputError(f"{wish.kind}: trial {row.number} of {wish.stage} {row.state}; expected one that can go on")
     if isinstance(wish, Extend) and wish.plan.steps <= row.last:
         raise InputError(

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from studies.decision import Decision
 from studies.errors import InputError, Interrupted
 from studies.ledger import Store
 from studies.plan import Plan, constant
@@ -158,6 +159,21 @@ def test_what_was_asked_of_trials_of_a_task_before_its_edit_is_past(done):
         train(driver, fingerprint="edited")
     assert [record.past for record in done.wishes("flowers")] == [False, True, False]
     assert [record.wish.kind for record in in_force(done.wishes("flowers"), "stage1")] == ["rate"]
+
+
+def test_an_extension_that_failed_is_tried_again_by_the_next_driver_to_the_end_that_was_asked_for_last(done):
+    for end in (500, 200):
+        done.wish("flowers", Extend(stage="stage1", plan=PLAN.to(end)))
+        with done.drive("flowers", {}) as driver:
+            study = driver.stage("stage1", ACCURACY)
+            study.decide(Decision(stage="stage1", question="?", metric=ACCURACY, winner=PLAN, value=0.5, rule="the best"))
+            study.plan([PLAN.to(end)])
+            study.record(Progress(PLAN.to(end), begun=100, ended=State.FAILED, error="the disk is full"))
+    with pytest.raises(InputError, match="failed"):
+        done.wish("flowers", Overrule(stage="stage1", plan=PLAN, reason="so"))
+    with done.drive("flowers", {}) as driver:
+        latest = driver.stage("stage1", ACCURACY).trials()[-1]
+    assert (latest.plan, latest.state, latest.last) == (PLAN.to(200), State.RUNNING, 100)
 
 
 def wish_for_ever(url, pipe):

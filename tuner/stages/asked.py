@@ -19,8 +19,7 @@ def heed(stage: Search, wishes: Iterable[WishRecord]) -> Search:
     rates = [record.wish.lr for record in asked if isinstance(record.wish, Rate)]
     if rates:
         stage = replace(stage, lrs=(*stage.lrs, *rates))
-    extended = sorted((record.wish.plan for record in asked if isinstance(record.wish, Extend)), key=lambda plan: plan.steps)
-    longer = {plan.line: plan for plan in extended}  # of two on one line, the longest
+    longer = {record.wish.plan.line: record.wish.plan for record in asked if isinstance(record.wish, Extend)}
     overruling = next((record for record in asked if isinstance(record.wish, Overrule)), None)
     return Asked(stage, tuple(longer.values()), overruling) if longer or overruling else stage
 
