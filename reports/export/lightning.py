@@ -5,6 +5,7 @@ once an epoch), and none for schedulers in a row.
 """
 
 from reports.export import torch
+from reports.export.parts import in_pieces
 from studies.plan import Plan
 
 SUFFIX = ".py"
@@ -30,11 +31,13 @@ class Tuned:
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make_scheduler(optimizer), "interval": "step"}}
 
 
-TRAINER = {"max_steps": STEPS, "max_epochs": -1, "accumulate_grad_batches": 1, "gradient_clip_val": None}
+TRAINER = {"max_steps": STEPS, "max_epochs": -1, "accumulate_grad_batches": PIECES, "gradient_clip_val": None}
 '''
 
 
 def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     """The file. Raises: phases.Unsayable."""
-    text, notes = torch.written(plan, examples)
-    return text + FILE, notes
+    batch_size, pieces = in_pieces(plan, "Lightning")
+    recipe = plan.recipe.model_copy(update={"accumulate": None})
+    text, notes = torch.written(plan.but(batch_size=batch_size, recipe=recipe), examples)
+    return text + FILE.replace("PIECES", str(pieces)), notes

@@ -62,7 +62,7 @@ def phases(plan: Plan) -> tuple[Phases, tuple[str, ...]]:
         warmup = rest.pop(0)
     if rest and isinstance(rest[0].rate, Constant):
         rest.pop(0)
-    if rest and not isinstance(rest[0].rate, Warmup | Constant):
+    if rest and isinstance(rest[0].rate, Decay):
         decay = rest.pop(0)
     if rest or not plan.segments:
         raise Unsayable("the path is not a warm-up, a constant rate and a decay, in this order")

@@ -8,15 +8,17 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from reports.export.parts import in_pieces, refuse_others
 from reports.export.phases import Phases, Unsayable, phases
 from reports.export.text import yaml
 from studies.plan import Plan
+from studies.recipe import Recipe
 from studies.schedule import Cosine, Linear
 
 SUFFIX = ".yaml"
 USE = (
     "For timm's train.py:  python train.py DATA --model MODEL --config {file}",
-    "on one device. Of augmentation the plan says nothing; train.py has some unless --no-aug is given.",
+    "on one device.",
 )
 
 OPTIMIZERS = {
@@ -33,14 +35,22 @@ OPTIMIZERS = {
 GLIDES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 
 
+SAID = ("weight_decay", "dropout", "label_smoothing", "mixup", "cutmix", "flip", "color_jitter", "accumulate")
+"""Of the recipe. (timm's RandAugment has other operations and magnitudes, its crops no padding, its erasing no fixed size.)"""
+
+
 def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     """The arguments as YAML; examples: of an epoch. Raises: Unsayable."""
+    refuse_others(plan, "timm", SAID)
     path, notes = phases(plan)
+    batch_size, pieces = in_pieces(plan, "timm")
     if not examples:
         raise Unsayable("timm counts in epochs, and the task does not say of how many training examples")
-    updates = examples // plan.batch_size
+    if batch_size % 2 and (plan.recipe.mixup or plan.recipe.cutmix):
+        raise Unsayable(f"timm mixes batches of an even number of examples, and {batch_size} is odd")
+    updates = math.ceil(examples // batch_size / pieces)  # the last one takes the pieces that are left
     if not updates:
-        raise Unsayable(f"timm drops a batch that is not full, and {examples} examples do not fill one of {plan.batch_size}")
+        raise Unsayable(f"timm drops a batch that is not full, and {examples} examples do not fill one of {batch_size}")
     whole = _whole(path, updates)
     if whole.rise != path.rise:
         notes += (f"a warm-up before a decay takes whole epochs: {whole.rise:,} updates, in the plan {path.rise:,}",)
@@ -51,21 +61,20 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     fields = {
         **_optimizer(plan),
         "lr": whole.lr,
-        "weight_decay": 0.0,
-        "batch_size": plan.batch_size,
-        "grad_accum_steps": 1,
+        "batch_size": batch_size,
+        "grad_accum_steps": pieces,
         "clip_grad": None,
         "epochs": epochs,
         "sched_on_updates": True,
         **_schedule(whole, updates),
         "cooldown_epochs": 0,
-        "smoothing": 0.0,
-        "mixup": 0.0,
-        "cutmix": 0.0,
-        "drop": 0.0,
+        **_recipe(plan.recipe),
         "seed": plan.seed,
     }
     comments = {"epochs": f"of {updates:,} updates: {examples:,} training examples", "opt": f"torch's {plan.optimizer}"}
+    comments["scale"] = "no crops; what the task's own data set does is not said here"
+    if plan.recipe.dropout:
+        comments["drop"] = "where timm's model has it: before its classifier, as a rule"
     if fields["sched"] == "multistep":
         comments["decay_milestones"] = "timm drops the rate one update before a milestone is passed"
     if fields["sched"] == "wsd":
@@ -90,7 +99,29 @@ def _optimizer(plan: Plan) -> dict[str, Any]:
         raise Unsayable(f"timm has no optimizer {plan.optimizer!r}")
     name = "sgd" if plan.optimizer == "nesterov" and not plan.momentum else plan.optimizer
     betas = {"opt_betas": [plan.momentum, 0.999]} if "adam" in name else {}
-    return {**OPTIMIZERS[name], "momentum": plan.momentum, **betas}
+    decay, fields = plan.recipe.weight_decay, {**OPTIMIZERS[name], "momentum": plan.momentum, **betas}
+    if decay and decay.biases_and_norms:
+        fields["opt_kwargs"] = {**fields.get("opt_kwargs", {}), "filter_bias_and_bn": False}
+    return {**fields, "weight_decay": decay.rate if decay else 0.0}
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    """With everything that train.py would do otherwise; its random crops and flips too."""
+    flip, jitter = recipe.flip, recipe.color_jitter
+    images = {
+        "scale": [1.0, 1.0],
+        "ratio": [1.0, 1.0],
+        "hflip": flip.p if flip else 0.0,
+        "vflip": flip.p if flip and flip.vertical else 0.0,
+        "color_jitter": [jitter.brightness, jitter.contrast, jitter.saturation] if jitter else None,
+    }
+    return {
+        "smoothing": recipe.label_smoothing.smoothing if recipe.label_smoothing else 0.0,
+        "mixup": recipe.mixup.alpha if recipe.mixup else 0.0,
+        "cutmix": recipe.cutmix.alpha if recipe.cutmix else 0.0,
+        "drop": recipe.dropout.p if recipe.dropout else 0.0,
+        **images,
+    }
 
 
 def _schedule(path: Phases, updates: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What does a loop of one's own need to be told? A Python file: the rate as a function of the step, an optimizer, a scheduler."""
 
+from reports.export.parts import in_words, refuse_others
 from reports.export.phases import Unsayable
 from studies.plan import Plan, Segment
 
@@ -19,13 +20,13 @@ USE = (
 )
 
 OPTIMIZERS = {
-    "sgd": "SGD(parameters, lr=1.0, momentum={m})",
-    "nesterov": "SGD(parameters, lr=1.0, momentum={m}, nesterov={n})",
-    "adam": "Adam(parameters, lr=1.0, betas=({m}, 0.999))",
-    "adamw": "AdamW(parameters, lr=1.0, betas=({m}, 0.999), weight_decay=0.0)",
-    "nadam": "NAdam(parameters, lr=1.0, betas=({m}, 0.999))",
-    "rmsprop": "RMSprop(parameters, lr=1.0, momentum={m})",
-    "adagrad": "Adagrad(parameters, lr=1.0)",
+    "sgd": "SGD({parameters}, lr=1.0{decay}, momentum={m})",
+    "nesterov": "SGD({parameters}, lr=1.0{decay}, momentum={m}, nesterov={n})",
+    "adam": "Adam({parameters}, lr=1.0{decay}, betas=({m}, 0.999))",
+    "adamw": "AdamW({parameters}, lr=1.0{decay}, betas=({m}, 0.999))",
+    "nadam": "NAdam({parameters}, lr=1.0{decay}, betas=({m}, 0.999))",
+    "rmsprop": "RMSprop({parameters}, lr=1.0{decay}, momentum={m})",
+    "adagrad": "Adagrad({parameters}, lr=1.0{decay})",
 }
 
 RATES = {
@@ -54,7 +55,7 @@ def rate(step: int) -> float:
 
 def make_optimizer(parameters) -> torch.optim.Optimizer:
     """Its rate is a factor; the scheduler sets it."""
-    return torch.optim.{optimizer}
+{groups}    return torch.optim.{optimizer}
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -63,13 +64,30 @@ def make_scheduler(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler
 '''
 
 
+GROUPS = '''\
+    parameters = list(parameters)
+    spared = {"params": [each for each in parameters if each.ndim < 2], "weight_decay": 0.0}  # biases and norms
+    groups = [{"params": [each for each in parameters if each.ndim >= 2]}, spared]
+'''
+
+
 def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
-    """The file. Raises: Unsayable."""
+    """The file; of the recipe it has the weight decay, the rest is left to do. Raises: Unsayable."""
+    refuse_others(plan, "this loop", [name for name, _ in plan.recipe.parts()])
     if plan.optimizer not in OPTIMIZERS:
         raise Unsayable(f"the optimizer {plan.optimizer!r} is the task's own")
-    optimizer = OPTIMIZERS[plan.optimizer].format(m=plan.momentum, n=plan.momentum > 0)
+    decay = plan.recipe.weight_decay
+    spared = decay is not None and not decay.biases_and_norms
+    optimizer = OPTIMIZERS[plan.optimizer].format(
+        parameters="groups" if spared else "parameters",
+        decay=f", weight_decay={decay.rate if decay else 0.0}" if decay or plan.optimizer == "adamw" else "",
+        m=plan.momentum,
+        n=plan.momentum > 0,
+    )
     facts = {"steps": plan.steps, "batch_size": plan.batch_size, "seed": plan.seed}
-    return FILE.format(**facts, rate=_rate(plan), optimizer=optimizer), ()
+    text = FILE.format(**facts, rate=_rate(plan), groups=GROUPS if spared else "", optimizer=optimizer)
+    left = [in_words(name, part) for name, part in plan.recipe.parts() if name != "weight_decay"]
+    return text, (f"left to you is the rest of the recipe: {', '.join(left)}",) if left else ()
 
 
 def _rate(plan: Plan) -> str:
@@ -87,6 +105,8 @@ def _rate(plan: Plan) -> str:
 def _returned(segment: Segment, begin: int) -> list[str]:
     """Lines that return the rate of a step of the path, if it is in this segment."""
     rate, lines = segment.rate, []
+    if rate.shape not in RATES:
+        raise Unsayable(f"there are no words for the rate's shape {rate.shape!r}")
     if begin and rate.shape != "constant":
         lines.append(f"step -= {begin}")
     if rate.interval > 1 and rate.shape != "exponential":

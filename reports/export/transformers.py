@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from reports.export.parts import in_pieces, refuse_others
 from reports.export.phases import Phases, Unsayable, phases
 from reports.export.text import yaml
 from studies.plan import Plan
@@ -15,23 +16,35 @@ USE = (
 GLIDES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 
 
+SAID = ("weight_decay", "label_smoothing", "accumulate")
+"""Of the recipe; the rest is the model's, or the data's."""
+
+
 def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     """The arguments as YAML. Raises: Unsayable."""
+    refuse_others(plan, "Transformers", SAID)
     path, notes = phases(plan)
+    batch_size, pieces = in_pieces(plan, "Transformers")
+    decay, smoothing = plan.recipe.weight_decay, plan.recipe.label_smoothing
+    if decay and plan.optimizer == "adam":
+        raise Unsayable("Transformers has no Adam whose weight decay is in the gradient, only AdamW")
+    if decay:
+        spared = "in the plan they decay" if decay.biases_and_norms else "in the plan all norms are"
+        notes += (f"biases and layer norms are spared from weight decay, other norms are not; {spared}",)
     schedule = _schedule(path)
     if path.rise and path.glides and path.first != path.decay.end:
         notes += (f"the warm-up starts where the decay ends, at {path.decay.end:g}, in the plan at {path.first:g}",)
     fields = {
         "max_steps": path.steps,
-        "per_device_train_batch_size": plan.batch_size,
-        "gradient_accumulation_steps": 1,
+        "per_device_train_batch_size": batch_size,
+        "gradient_accumulation_steps": pieces,
         "dataloader_drop_last": True,
         **_optimizer(plan),
         "learning_rate": path.lr,
-        "weight_decay": 0.0,
+        "weight_decay": decay.rate if decay else 0.0,
         "max_grad_norm": 0.0,
         **schedule,
-        "label_smoothing_factor": 0.0,
+        "label_smoothing_factor": smoothing.smoothing if smoothing else 0.0,
         "seed": plan.seed,
     }
     comments = {"max_steps": "optimizer updates", "max_grad_norm": "no clipping"}

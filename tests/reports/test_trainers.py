@@ -15,6 +15,7 @@ from torch import nn
 from reports.export import TRAINERS, suffix, write_for
 from studies.errors import InputError
 from studies.plan import Plan, Segment
+from studies.recipe import Recipe
 from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
 from tests.reports.sample import stage3
 from trainables.task import OPTIMIZERS
@@ -169,7 +170,7 @@ def rates_transformers(file):
     trainer.remove_callback(transformers.ProgressCallback)
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.train()
-    assert trainer._train_batch_size == BATCH
+    assert trainer._train_batch_size * args.gradient_accumulation_steps == BATCH
     return found, trainer.optimizer.optimizer, args
 
 
@@ -324,3 +325,114 @@ def test_an_epoch_without_a_full_batch_or_of_unknown_length_is_refused(tmp_path)
     for examples, told in ((None, "does not say of how many"), (BATCH - 1, "7 examples do not fill one of 8")):
         with pytest.raises(InputError, match=f"--format timm: timm .* {told}.*: yaml, json, lightning, transformers, torch$"):
             written("timm", path(hold(60)), tmp_path, examples)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(2, 2), nn.LayerNorm(2)
+
+
+def decayed(trainer, content, model):
+    """The weight decay that each parameter gets, by its name."""
+    if trainer == "timm":
+        from timm.optim import create_optimizer_v2, optimizer_kwargs
+
+        optimizer = create_optimizer_v2(model, **optimizer_kwargs(cfg=content), **getattr(content, "opt_kwargs", {}))
+    elif trainer == "transformers":
+        import transformers
+
+        optimizer = transformers.Trainer(model, content).create_optimizer()
+    else:
+        optimizer = content["make_optimizer"](model.parameters())
+    of = {id(parameter): group["weight_decay"] for group in optimizer.param_groups for parameter in group["params"]}
+    return {name: of[id(parameter)] for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_weight_decay_is_of_the_parameters_that_are_to_decay(trainer, all_of_them, tmp_path):
+    recipe = Recipe(weight_decay={"rate": 5e-4, "biases_and_norms": all_of_them})
+    file, notes = written(trainer, path(hold(UPDATES), recipe=recipe), tmp_path)
+    content = RATES[trainer](file)[2]
+    spared = 0.0 if not all_of_them or trainer == "transformers" else 5e-4
+    found = decayed(trainer, content, Net())
+    assert found == {"layer.weight": 5e-4, "layer.bias": spared, "norm.weight": spared, "norm.bias": spared}
+    assert bool(notes) == (trainer == "transformers")
+
+
+def test_timm_does_what_the_recipe_does_to_images_and_labels(tmp_path):
+    recipe = Recipe(label_smoothing=0.1, mixup=0.3, cutmix=0.7, flip={"p": 0.4, "vertical": True}, color_jitter={"contrast": 0.2})
+    _, _, args = rates_timm(written("timm", path(hold(1), recipe=recipe), tmp_path)[0])
+    from timm.data import Mixup, create_transform
+
+    mixed = Mixup(args.mixup, args.cutmix, label_smoothing=args.smoothing, num_classes=4)
+    assert (mixed.mixup_alpha, mixed.cutmix_alpha, mixed.label_smoothing, mixed.switch_prob) == (0.3, 0.7, 0.1, 0.5)
+    how = {name: getattr(args, name) for name in ("scale", "ratio", "hflip", "vflip", "color_jitter")}
+    steps = {type(step).__name__: step for step in create_transform(32, is_training=True, **how).transforms}
+    assert steps["RandomHorizontalFlip"].p == steps["RandomVerticalFlip"].p == 0.4
+    jitter = steps["ColorJitter"]
+    assert (jitter.brightness, jitter.contrast, jitter.hue) == ((0.6, 1.4), (0.8, 1.2), None)
+    image = torch.arange(3 * 32 * 32, dtype=torch.uint8).reshape(3, 32, 32)
+    plain = rates_timm(written("timm", path(hold(1)), tmp_path)[0])[2]
+    how = {name: getattr(plain, name) for name in how}
+    untouched = create_transform(32, is_training=True, mean=(0,) * 3, std=(1,) * 3, **how)
+    from torchvision.transforms.functional import to_pil_image
+
+    assert torch.equal((untouched(to_pil_image(image)) * 255).round().to(torch.uint8), image)
+
+
+@pytest.mark.parametrize("trainer", ["timm", "transformers", "lightning"])
+def test_a_batch_in_pieces_is_one_update(trainer, tmp_path):
+    plan = path(glide(Linear, 2 * UPDATES), recipe=Recipe(accumulate=2))
+    file, notes = written(trainer, plan, tmp_path)
+    found, _, content = RATES[trainer](file)
+    if trainer == "timm":
+        assert (content.batch_size, content.grad_accum_steps) == (BATCH // 2, 2)
+    elif trainer == "transformers":
+        assert (content.per_device_train_batch_size, content.gradient_accumulation_steps) == (BATCH // 2, 2)
+    else:
+        assert len(found) == 2 * plan.steps
+        found = found[::2]
+    assert notes == () and found == pytest.approx(planned(plan), rel=1e-9)
+
+
+def test_label_smoothing_is_torchs_or_is_left_to_do(tmp_path):
+    for trainer in ("timm", "transformers"):
+        pytest.importorskip(trainer, reason=f"{trainer} is not installed")
+    from timm.loss import LabelSmoothingCrossEntropy
+    from transformers.trainer_pt_utils import LabelSmoother
+
+    plan = path(hold(60), recipe=Recipe(label_smoothing=0.1, freeze="stem"))
+    for trainer in ("torch", "lightning"):
+        assert written(trainer, plan, tmp_path)[1] == (
+            "left to you is the rest of the recipe: label_smoothing (smoothing 0.1), freeze (names ['stem'])",
+        )
+    plan = path(hold(60), recipe=Recipe(label_smoothing=0.1))
+    of_timm, of_transformers = (yaml.safe_load(written(name, plan, tmp_path)[0].read_text()) for name in ("timm", "transformers"))
+    outputs, targets = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
+    ours = nn.functional.cross_entropy(outputs, targets, label_smoothing=0.1)
+    assert torch.allclose(LabelSmoothingCrossEntropy(of_timm["smoothing"])(outputs, targets), ours)
+    assert torch.allclose(LabelSmoother(of_transformers["label_smoothing_factor"])({"logits": outputs}, targets), ours)
+
+
+@pytest.mark.parametrize(
+    "trainer, recipe, more, told",
+    [
+        ("timm", {"crop": 4, "randaugment": True, "mixup": True}, {}, "timm has no word for crop and randaugment"),
+        ("transformers", {"mixup": True}, {}, "Transformers has no word for mixup; .*: yaml, json, timm, lightning, torch$"),
+        ("transformers", {"weight_decay": 1e-4}, {"optimizer": "adam"}, "no Adam whose weight decay is in the gradient"),
+        ("timm", {"accumulate": 3}, {}, "8 examples are not 3 such; .*: yaml, json, torch$"),
+        ("timm", {"cutmix": True}, {"batch_size": 7}, "an even number of examples, and 7 is odd"),
+    ],
+)
+def test_parts_of_a_recipe_that_have_no_word_are_refused(trainer, recipe, more, told, tmp_path):
+    with pytest.raises(InputError, match=f"--format {trainer}: .*{told}"):
+        written(trainer, path(hold(60), recipe=Recipe(**recipe), **more), tmp_path)
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_change_of_the_optimizer_is_refused(trainer, tmp_path):
+    changing = path(hold(30)).then(Segment(steps=30, rate=Constant(lr=0.1), optimizer="adam"))
+    with pytest.raises(InputError, match="a change of the optimizer on the way; .*: yaml, json$"):
+        written(trainer, changing, tmp_path)
