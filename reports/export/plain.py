@@ -9,7 +9,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -21,7 +21,7 @@ from reports.files import write_whole
 from studies.decision import Decision
 from studies.errors import InputError
 from studies.ledger import Store
-from studies.plan import Plan
+from studies.plan import Plan, Segment
 from studies.schedule import Schedule
 from studies.trial import Metric
 from studies.value import Number, Value
@@ -367,10 +367,21 @@ def _key(place: Sequence[str | int]) -> str:
 def _valid_keys(model: type[Value], inside: Sequence[str | int]) -> list[str]:
     """Of the part of the file that is at this place."""
     if model is Plan and "rate" in inside:
-        return ["steps", *_shapes()[str(inside[-1])].model_fields]
+        own = [name for name in Segment.model_fields if name != "rate"]
+        return [*own, *_shapes()[str(inside[-1])].model_fields]
+    if model is Plan and "recipe" in inside:
+        return list(_within(model, inside).model_fields)
     if model is Plan:
         return ["lr", "step_nums", *(name for name in Plan.model_fields if name != "segments"), "schedule"]
     return list((_Measured if inside else model).model_fields)
+
+
+def _within(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel]:
+    """The kind of the record at this place in one of this kind."""
+    for name in place:
+        kind = model.model_fields[str(name)].annotation
+        model = next(one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel))
+    return model
 
 
 def _shapes() -> dict[str, type[Value]]:

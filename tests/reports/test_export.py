@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from reports.export import LARGEST, read_export, write_export
 from studies.errors import InputError, StorageError
 from studies.plan import Plan, Segment, constant
+from studies.recipe import Recipe
 from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
 from tests.reports.sample import HOSTILE, stage1, stage3
 
@@ -179,6 +180,28 @@ def test_a_mistake_is_told_in_one_line(tmp_path, name):
     assert line.startswith(f"{path}: ")
     for part in told:
         assert part in line
+
+
+OF_A_RECIPE = {
+    "mixup:": ("mixupp:", "plan.recipe.mixupp: unknown key; valid keys: weight_decay, dropout,"),
+    "alpha:": ("alfa:", "plan.recipe.mixup.alfa: unknown key; valid keys: alpha$"),
+    "alpha: 0.4": ("alpha: -1.0", "plan.recipe.mixup.alpha: expected a number greater than 0, got -1.0$"),
+    "way: orthogonal": ("wai: orthogonal", "plan.recipe.init.conv.wai: unknown key; valid keys: way, value$"),
+    "optimizer: adam": ("optimiser: adam", r"plan.schedule\[2\].optimiser: unknown key; valid keys: steps, optimizer, lr,"),
+}
+
+
+def test_a_recipe_and_a_change_of_the_optimizer_survive_and_their_mistakes_are_told(tmp_path):
+    recipe = Recipe(mixup=0.4, weight_decay=5e-4, layer_rates={"head": 10.0}, init={"conv": "orthogonal"})
+    plan = DECISION.winner.but(recipe=recipe).then(Segment(steps=5, rate=Constant(lr=0.1), optimizer="adam"))
+    path = written(tmp_path / "best.yaml", plan)
+    text = path.read_text()
+    assert read_export(path).plan == plan
+    for old, (new, told) in OF_A_RECIPE.items():
+        path.write_text(text.replace(old, new))
+        with pytest.raises(InputError, match=told):
+            read_export(path)
+        refusal(path)
 
 
 FILES = {
