@@ -19,10 +19,11 @@ from reports.dashboard.driver import Drivers
 from studies.errors import InputError
 from studies.ledger import Store
 from studies.study import StudyState
-from studies.value import Count, Natural, Positive, Value, problem
+from studies.value import LARGEST, Count, Natural, Positive, Value, problem
 from studies.wish import LONGEST, Extend, Note, Overrule, Rate, Wish
 
 Text = Annotated[str, Field(max_length=LONGEST)]
+Tick = Annotated[bool, Field(strict=True)]
 Told = dict[str, Any]
 
 
@@ -34,14 +35,14 @@ class NewRate(Value):
     """lr: to be added to the sweep of stage 1; resume: start the driver, if nobody drives the study."""
 
     lr: Positive
-    resume: bool = False
+    resume: Tick = False
 
 
 class Longer(Value):
     """steps: to which the trial is to be followed, from its start."""
 
     steps: Count
-    resume: bool = False
+    resume: Tick = False
 
 
 class Winner(Value):
@@ -49,7 +50,7 @@ class Winner(Value):
 
     number: Natural | None
     reason: Text = ""
-    resume: bool = False
+    resume: Tick = False
 
 
 class Words(Value):
@@ -70,6 +71,8 @@ class Act:
 
     async def post(self, request: Request) -> Response:
         """The act on a study that there is, or 400 with what is wrong."""
+        if request.path_params.get("number", 0) > LARGEST:
+            raise HTTPException(404)
         try:
             body = self.body.model_validate_json(await request.body())
         except ValidationError as error:

@@ -18,8 +18,10 @@ from reports.dashboard import views
 from reports.dashboard.acts import Acts
 from reports.dashboard.downloads import Downloads
 from reports.dashboard.driver import Drivers, hidden
+from reports.dashboard.pace import Pace
 from reports.dashboard.recent import Recent
 from reports.dashboard.render import API, html
+from reports.dashboard.schema import openapi
 from reports.stages import StageResults
 from studies.ledger import Store
 from studies.study import StudyRecord, StudyState
@@ -58,12 +60,13 @@ class Pages:
 
     def __init__(self, store: Store, drivers: Drivers):
         self._store, self._drivers, self._recent = store, drivers, Recent()
+        self._pace = Pace()
         self._acts, self._downloads = Acts(store, drivers), Downloads(store)
 
     def routes(self) -> list[Route]:
         """Every address of ours; a method other than GET changes something."""
         study, stage, trial = "/studies/{name}", "/studies/{name}/stages/{stage}", "/studies/{name}/trials/{stage}/{number:int}"
-        return [
+        routes = [
             Route("/", self.studies),
             Route(study, self.study),
             Route(stage, self.stage),
@@ -77,6 +80,8 @@ class Pages:
             Route(API + trial + "/charts", self.trial_charts),
             *(Route(API + study + act.path, act.post, methods=["POST"]) for act in self._acts.all()),
         ]
+        described = openapi(routes)
+        return [*routes, Route(API + "/openapi.json", lambda request: JSONResponse(described))]
 
     # What is known
 
@@ -90,7 +95,9 @@ class Pages:
         def find() -> views.View:
             names, going = self._store.stages(record.name), not settled(record)
             stages = [views.stage(self._results(record.name, name), going) for name in names]
-            return {"stages": stages, "best": views.best(stages), "digest": views.version(state)}
+            done, wanted = (sum(part[what] for part in stages) for what in ("done", "wanted"))
+            left = self._pace.left(record.name, time.monotonic(), done, wanted) if going else None
+            return {"stages": stages, "best": views.best(stages), "left": left, "digest": views.version(state)}
 
         return self._recent.get(("body", record.name), state, find, settled(record))
 
@@ -117,6 +124,7 @@ class Pages:
             "owner": record.owner,
             "created": record.created,
             "settings": views.settings(record.settings),
+            "planned": len(record.settings.get("stages", ())),
             "refusal": self._drivers.refusal(record),
             "log": space.resumed if ended else space.log,
             "command": self._drivers.shown(NEXT.get(record.state, "resume"), name, workdir=space.workdir),
@@ -210,21 +218,26 @@ class Pages:
     # JSON
 
     def studies_json(self, request: Request) -> Response:
+        """All studies, in the order in which they were created."""
         found = self._studies()
         return JSONResponse({"version": versions(found), "studies": [views.summary(study) for study in found]})
 
     def study_json(self, request: Request) -> Response:
+        """A study: its stages and what they decided, without their trials."""
         return JSONResponse(views.summary(self._study(request.path_params["name"])))
 
     def stage_charts(self, request: Request) -> Response:
+        """What is drawn of a stage: lines, bands and words."""
         study, part = self._stage(self._overview(request.path_params["name"]), request)
         return drawn(self._stage_charts(study, part))
 
     def trial_json(self, request: Request) -> Response:
+        """A trial: its plan, and how far it has come."""
         found = self._trial(request)
         return JSONResponse({**found["row"], "version": found["version"], "plan": found["trial"].plan.describe()})
 
     def trial_charts(self, request: Request) -> Response:
+        """What is drawn of a trial."""
         return drawn(self._trial(request)["charts"])
 
 

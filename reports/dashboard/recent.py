@@ -6,6 +6,9 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+LONG = 0.1
+"""Seconds that nobody who has an answer already need wait for the next one."""
+
 
 class Recent:
     """Remembers answers.
@@ -20,11 +23,14 @@ class Recent:
         self._background = ThreadPoolExecutor(1, "background")
 
     def get(self, key: Hashable, state: Any, find: Callable[[], Any], settled: bool = False) -> Any:
-        """The answer for this state, or for one a short while ago; who comes while another finds it gets the last one.
+        """The answer for this state, or for one a short while ago; who comes while another finds it gets the last one, and so
+        does everybody where it is known to take long.
 
         settled: no other state is to come, so wait for the answer for this one.
         """
         entry = self._entry(key)
+        if entry.took > LONG and not settled:
+            return self.peek(key, state, find)
         if entry.due(state, settled) and entry.lock.acquire(blocking=settled or entry.state is None):
             try:
                 if entry.due(state, settled):
@@ -50,14 +56,15 @@ class Recent:
         begun = time.monotonic()
         entry.answer = find()
         now = time.monotonic()
-        entry.state, entry.until = state, now + max(self._seconds, (now - begun) * (1 / self._share - 1))
+        entry.took = now - begun
+        entry.state, entry.until = state, now + max(self._seconds, entry.took * (1 / self._share - 1))
 
 
 class _Entry:
-    """state: that the answer was found for; None before the first. until: when another may be looked for."""
+    """state: that the answer was found for; None before the first. took: seconds. until: when another may be looked for."""
 
     def __init__(self):
-        self.lock, self.state, self.until, self.answer = threading.Lock(), None, -1.0, None
+        self.lock, self.state, self.took, self.until, self.answer = threading.Lock(), None, 0.0, -1.0, None
 
     def due(self, state: Any, settled: bool) -> bool:
         return self.state != state and (settled or self.until < time.monotonic())

@@ -172,7 +172,7 @@ def summary(study: View) -> View:
         | {"decision": part["decision"] and part["decision"].summary()}
         for part in study["stages"]
     ]
-    shown = ("version", "name", "task", "state", "reason", "owner", "created", "best", "refusal", "command", "wishes")
+    shown = ("version", "name", "task", "state", "reason", "owner", "created", "best", "left", "refusal", "command", "wishes")
     return {key: study[key] for key in shown} | {"stages": stages}
 
 
