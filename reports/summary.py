@@ -13,6 +13,7 @@ from reports import words
 from reports.stages import StageResults
 from studies.decision import Cost, Decision
 from studies.study import StudyRecord, StudyState
+from studies.trial import Trial
 from studies.wish import Extend, Overrule, WishRecord
 
 PLAIN_WIDTH = 10_000
@@ -131,6 +132,36 @@ def write_status(
             _print(console, decision_in_words(stage.decision) if stage.decision else _undecided(stage))
     for record in wishes:
         console.print(Text(wish_in_words(record)), soft_wrap=True)
+
+
+def write_trials(console: Console, stages: Sequence[StageResults]) -> None:
+    """The trials by their numbers, stage by stage."""
+    for stage in stages:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for title, justify in (
+            (stage.name, "right"),
+            ("state", "left"),
+            ("step", "right"),
+            (stage.metric.name, "right"),
+            ("", "left"),
+        ):
+            table.add_column(words.plain(title), justify=justify)
+        for trial in stage.trials:
+            value = words.number(_latest(stage, trial))
+            table.add_row(f"{trial.number}", trial.state.value, f"{trial.last:,}", value, words.brief(trial.plan))
+        _print(console, table)
+        console.print()
+
+
+def trial_summary(stage: StageResults, trial: Trial) -> dict[str, Any]:
+    """A trial as one of those of `tune trials --json`. value: the metric when it was last measured."""
+    told = {"stage": stage.name, "number": trial.number, "state": trial.state.value, "step": trial.last}
+    return told | {"value": _latest(stage, trial), "plan": trial.plan.describe(), "error": words.last_line(trial.error)}
+
+
+def _latest(stage: StageResults, trial: Trial) -> float | None:
+    curve = trial.curve(stage.metric.name)
+    return curve[-1][1] if curve else None
 
 
 def wish_in_words(record: WishRecord) -> str:

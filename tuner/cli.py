@@ -200,6 +200,24 @@ def status(json: bool, study: str | None = None, **given: Any) -> None:
         _emit(summaries[0] | {"wishes": list(map(wish_summary, wishes))} if study else {"studies": summaries})
 
 
+TRIALS = {"stage": _option(str, "Those of this stage only.")}
+
+
+@command("trials", "List a study's trials, by the numbers that extend, overrule and note take.", STUDY, TRIALS, PLACE, JSON)
+def trials(study: str, json: bool, stage: str | None = None, **given: Any) -> None:
+    from reports.summary import trial_summary, write_trials
+
+    store = _store(given)
+    store.record(study)
+    found = _results(store, study)
+    chosen = [one for one in found if stage in (None, one.name)]
+    if stage and not chosen:
+        raise InputError(f"--stage: expected one of {', '.join(one.name for one in found) or 'none, so far'}; got {stage!r}")
+    write_trials(_console(), chosen)
+    if json:
+        _emit({"study": study, "trials": [trial_summary(one, trial) for one in chosen for trial in one.trials]})
+
+
 @command("stop", "Ask a running study, wherever its driver is, to save and stop.", STUDY, PLACE, JSON)
 def stop(study: str, json: bool, **given: Any) -> None:
     record = _store(given).stop(study)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from reports.progress import troubles
 from reports.stages import StageResults
-from reports.summary import run_summary, write_decisions, write_status
+from reports.summary import run_summary, write_decisions, write_status, write_trials
 from studies.plan import Plan
 from studies.study import StudyState
 from studies.wish import Note, Rate, WishRecord
@@ -90,6 +90,17 @@ def test_status_of_one_study_tells_what_people_asked_for():
     first, second = told(write_status, [RECORD], {}, whole=True, wishes=asked).splitlines()[-2:]
     assert first.startswith("2023-11-1") and first.endswith("ann@lab  try lr 0.02 in stage1")
     assert second.endswith("bob@lab  note on the study: a b [2J")
+
+
+def test_trials_are_listed_by_their_numbers():
+    lines = told(write_trials, study()).splitlines()
+    trial = study()[0].trials[0]
+    assert lines[0].split() == ["stage1", "state", "step", "accuracy"]
+    assert (
+        lines[1].split()[:3] == [str(trial.number), trial.state.value, f"{trial.last:,}"] and f"lr {trial.plan.lr:g}" in lines[1]
+    )
+    assert sum(line.startswith("stage") for line in lines) == 3
+    assert len([line for line in lines if line.strip()]) == 3 + sum(len(stage.trials) for stage in study())
 
 
 def test_status_of_a_study_that_broke_tells_what_went_wrong_and_how_to_go_on(tmp_path):

@@ -115,6 +115,7 @@ COMMANDS = {
     ),
     "an export of nothing decided to a trainer": (["export", "there", "--format", "timm"], ["there", "no decision"]),
     "to resume what was changed by hand": (["resume", "edited"], ["colour", "version"]),
+    "trials of no stage": (["trials", "tried", "--stage", "stage7"], ["--stage", "stage7", "stage1"]),
     "to stop what does not run": (["stop", "tried"], ["'tried' is not running", "stopped"]),
     "to stop a study that is not there": (["stop", "nobody"], ["--study", "nobody", "there, edited"]),
     "a rate for a study that is not there": (["add", "nobody", "--lr", "1"], ["--study", "nobody", "there, edited"]),
@@ -422,7 +423,7 @@ def test_a_command_line(folder, capsys, name):
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
 def test_a_study_s_name(folder, capsys, name):
     check(["run", f"--study={name}", *SERIAL], ["--study", "expected 1 to 80 letters"], capsys)
-    for command in ("resume", "status", "stop", "report", "export", "clean") if name else ():
+    for command in ("resume", "status", "trials", "stop", "report", "export", "clean") if name else ():
         check([command, "--", name], ["--study", "there, edited"], capsys)
 
 
@@ -504,7 +505,7 @@ def _refused(command, key, name, value):
     """Arguments in which just this is wrong."""
     trial = ["tried", "stage1", "0"]
     needed = {"train": ["best.yaml"], "add": ["tried"], "extend": trial, "overrule": trial, "note": ["tried", "x"]}
-    needed = needed.get(command, ["there"] if command in ("resume", "report", "export", "stop") else [])
+    needed = needed.get(command, ["there"] if command in ("resume", "report", "export", "stop", "trials") else [])
     serial = SERIAL if command in ("run", "stage1", "stage2", "stage3") and key != "runner" else []
     metric = ["--metric", "accuracy"] if key == "mode" else []
     return [command, *needed, *serial, *metric, f"{name}={value}"]

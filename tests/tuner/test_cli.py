@@ -101,7 +101,7 @@ def test_bad_input_is_one_line_and_exit_code_2(folder, capsys, arguments):
 def test_help_answers_at_once_and_names_every_command():
     done = subprocess.run([sys.executable, "-X", "importtime", "-m", "tuner", "--help"], capture_output=True, text=True)
     commands = ("run", "stage1", "stage2", "stage3", "resume", "status", "report", "export", "train", "clean", "dashboard")
-    commands += ("stop", "add", "extend", "overrule", "note")
+    commands += ("trials", "stop", "add", "extend", "overrule", "note")
     assert all(f"  {name} " in done.stdout for name in commands)
     heavy = ("torch", "ray", "optuna", "pandas", "matplotlib", "sqlalchemy")
     assert not [line for line in done.stderr.splitlines() if line.rpartition("|")[2].strip() in heavy]
