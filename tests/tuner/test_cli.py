@@ -107,6 +107,16 @@ def test_help_answers_at_once_and_names_every_command():
     assert not [line for line in done.stderr.splitlines() if line.rpartition("|")[2].strip() in heavy]
 
 
+def test_the_storage_may_be_named_by_the_environment_and_an_option_goes_first(folder, capsys, monkeypatch):
+    monkeypatch.setenv("TUNE_STORAGE", f"sqlite:///{folder}/mine.db")
+    assert _run(["status"]) == 0 and (folder / "mine.db").exists() and not (folder / "tune-runs").exists()
+    assert _run(["status", "--storage", f"sqlite:///{folder}/other.db"]) == 0 and (folder / "other.db").exists()
+    monkeypatch.setenv("TUNE_STORAGE", "postgresql://me:secret@h:99x/x")
+    assert _run(["status"]) == 2
+    told = capsys.readouterr().err
+    assert "--storage" in told and "secret" not in told
+
+
 def test_the_version_names_us(capsys):
     assert _run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("staged-tuner ")

@@ -84,7 +84,7 @@ def _elected(ruled: Decision, elected: Elected, record: WishRecord) -> Decision:
         words=(
             f'{elected.label} is taken because {record.who} says so: "{record.line}".',
             "The rule would have taken it as well." if same else f"{told}.",
-            f"Its number of steps follows from its curve: {winner.steps}.",
+            f"It is trained for {winner.steps} steps: {metric.name} {show(values.mean)}.",
         ),
         evidence=(mine, *map(_passed_over, others)),
         marks={**ruled.marks, **elected.marks},

@@ -87,6 +87,12 @@ CASES = {
     "stage1": (first.STAGE, first.START, first.textbook, lambda plan: plan.lr == 0.001),
     "stage2": (second.STAGE, second.START, SECOND, lambda plan: (plan.batch_size, plan.momentum) == (32, 0.0)),
     "stage3": (third.STAGE, third.START, CANYON, lambda plan: plan.segments[-1].rate.shape == "cosine"),
+    "stage3 where it is flat": (
+        third.STAGE,
+        third.START,
+        third.terrain(0.001),
+        lambda plan: plan != third.START and plan.seed == 0,
+    ),
 }
 
 
