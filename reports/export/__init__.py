@@ -36,7 +36,6 @@ TRAINERS: Mapping[str, ModuleType] = {"timm": timm, "lightning": lightning, "tra
 FORMATS = ("yaml", "json", *TRAINERS)
 """What --format takes; `tune train` reads the first two."""
 
-
 COUNT_IN_EPOCHS = ("timm",)
 """Those that must know how many examples an epoch has."""
 

@@ -1,11 +1,12 @@
 """What of a path do other trainers have words for? A warm-up, a stretch at one rate, a decay: each once or not at all."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from studies.plan import Plan, Segment
 from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
 
-Decay = Linear | Cosine | Sqrt | Exponential
+Glide = Linear | Cosine | Sqrt
 
 
 class Unsayable(ValueError):
@@ -17,14 +18,15 @@ class Phases:
     """A path as its phases.
 
     steps: all of it, in optimizer updates. lr: the rate at which it stays between the others. warmup: None if there is none.
-    begin: the step of the first decayed rate; decay: None if there is none.
+    begin: the step of the first decayed rate, or the end. glide, drop: how it decays, from there to the end; None if not so.
     """
 
     steps: int
     lr: float
     warmup: Warmup | None
     begin: int
-    decay: Decay | None
+    glide: Glide | None
+    drop: Exponential | None
 
     @property
     def first(self) -> float:
@@ -38,18 +40,17 @@ class Phases:
 
     @property
     def drops(self) -> list[int]:
-        """The steps at which the rate drops by the decay's factor."""
-        return list(range(self.begin, self.steps, self.decay.interval)) if isinstance(self.decay, Exponential) else []
+        """The steps at which the rate drops."""
+        return list(range(self.begin, self.steps, self.drop.interval)) if self.drop else []
 
-    @property
-    def glides(self) -> bool:
-        """Whether there is a decay other than by drops."""
-        return self.decay is not None and not isinstance(self.decay, Exponential)
+    def rising(self, rise: int) -> "Phases":
+        """The same phases, with another length of the warm-up."""
+        return replace(self, warmup=self.warmup and self.warmup.model_copy(update={"over": rise + 1}))
 
     def to(self, steps: int) -> "Phases":
-        """The same phases, the last one prolonged: a decay that glides ends with the path."""
-        decay = self.decay.model_copy(update={"over": steps - self.begin}) if self.glides else self.decay
-        return replace(self, steps=steps, begin=self.begin if decay else steps, decay=decay)
+        """The same phases, the last one prolonged: a glide ends with the path."""
+        glide = self.glide and self.glide.model_copy(update={"over": steps - self.begin})
+        return replace(self, steps=steps, begin=self.begin if glide or self.drop else steps, glide=glide)
 
 
 def phases(plan: Plan) -> tuple[Phases, tuple[str, ...]]:
@@ -62,32 +63,33 @@ def phases(plan: Plan) -> tuple[Phases, tuple[str, ...]]:
         warmup = rest.pop(0)
     if rest and isinstance(rest[0].rate, Constant):
         rest.pop(0)
-    if rest and isinstance(rest[0].rate, Decay):
+    if rest and isinstance(rest[0].rate, Glide | Exponential):
         decay = rest.pop(0)
     if rest or not plan.segments:
         raise Unsayable("the path is not a warm-up, a constant rate and a decay, in this order")
     if any(segment.rate.lr != lr for segment in plan.segments):
         raise Unsayable("the rate jumps where one part of the schedule ends and the next begins")
-    if warmup and warmup.steps < warmup.rate.over:
+    if warmup and isinstance(warmup.rate, Warmup) and warmup.steps < warmup.rate.over:
         raise Unsayable("the warm-up breaks off before it has reached its rate")
-    if decay and not isinstance(decay.rate, Exponential) and decay.steps != decay.rate.over:
+    if decay and isinstance(decay.rate, Glide) and decay.steps != decay.rate.over:
         raise Unsayable("the decay does not end with the path")
-    risen, fallen = (part and _every_step(part) for part in (warmup, decay))
+    stairs = [part for part in (warmup, decay) if part and part.rate.interval > 1 and not isinstance(part.rate, Exponential)]
+    rise, glide, drop = (_smooth(part, kind) for part, kind in ((warmup, Warmup), (decay, Glide), (decay, Exponential)))
     begin = plan.steps - (decay.steps if decay else 0)
-    notes = [_note(old, new) for old, new in ((warmup, risen), (decay, fallen)) if old != new]
-    return Phases(plan.steps, lr, risen and risen.rate, begin, fallen and fallen.rate), tuple(notes)
+    return Phases(plan.steps, lr, rise, begin, glide, drop), tuple(map(_note, stairs))
 
 
-def _every_step(segment: Segment) -> Segment:
-    """The segment with its rate computed at every step. (Drops are no computation.)"""
-    if isinstance(segment.rate, Exponential):
-        return segment
-    return Segment(steps=segment.steps, rate=segment.rate.model_copy(update={"interval": 1}))
+def _smooth(segment: Segment | None, kind: Any) -> Any:
+    """The segment's rate, if it is of this kind, computed at every step. (Drops are no computation.)"""
+    if segment is None or not isinstance(segment.rate, kind):
+        return None
+    return segment.rate if kind is Exponential else segment.rate.model_copy(update={"interval": 1})
 
 
-def _note(old: Segment, new: Segment) -> str:
+def _note(segment: Segment) -> str:
+    rate, smooth = segment.rate, segment.rate.model_copy(update={"interval": 1})
     # within an interval they grow apart, as rates rise or fall all the way
-    ends = (min(step + old.rate.interval, old.steps) - 1 for step in range(0, old.steps, old.rate.interval))
-    apart = max(abs(old.rate.at(step) - new.rate.at(step)) for step in ends)
-    shape, interval = old.rate.shape, old.rate.interval
-    return f"the {shape} part is computed anew at every step, in the plan every {interval}: they differ by up to {apart:.3g}"
+    ends = (min(step + rate.interval, segment.steps) - 1 for step in range(0, segment.steps, rate.interval))
+    apart = max(abs(rate.at(step) - smooth.at(step)) for step in ends)
+    told = f"the {rate.shape} part is computed anew at every step, in the plan every {rate.interval}"
+    return f"{told}: they differ by up to {apart:.3g}"

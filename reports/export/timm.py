@@ -5,7 +5,7 @@ have fractions of epochs, but there are whole ones of training, and of warming u
 """
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 from reports.export.parts import in_pieces, refuse_others
@@ -21,7 +21,7 @@ USE = (
     "on one device.",
 )
 
-OPTIMIZERS = {
+OPTIMIZERS: Mapping[str, Mapping[str, Any]] = {
     "sgd": {"opt": "momentum"},
     "nesterov": {"opt": "sgd"},
     "adam": {"opt": "adam"},
@@ -56,7 +56,7 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
         notes += (f"a warm-up before a decay takes whole epochs: {whole.rise:,} updates, in the plan {path.rise:,}",)
     epochs = whole.steps // updates
     if whole.steps != path.steps:
-        ends = ", and the decay ends with them" if path.glides else ""
+        ends = ", and the decay ends with them" if path.glide else ""
         notes += (f"timm trains whole epochs: {whole.steps:,} updates, in the plan {path.steps:,}{ends}",)
     fields = {
         **_optimizer(plan),
@@ -85,12 +85,12 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
 def _whole(path: Phases, updates: int) -> Phases:
     """In whole epochs, where timm has only these: the path, no shorter than it was, and the nearest warm-up."""
     whole = path.to(math.ceil(path.steps / updates) * updates)
-    if path.glides and path.rise % updates:
+    if path.glide and path.rise % updates:
         rise = max(1, round(path.rise / updates)) * updates
         if rise > path.begin:
             first = "timm warms up in whole epochs before a decay, and the plan's decay begins within the first"
             raise Unsayable(f"{first}, of {updates:,} updates")
-        return replace(whole, warmup=path.warmup.model_copy(update={"over": rise + 1}))
+        return whole.rising(rise)
     return whole
 
 
@@ -128,18 +128,19 @@ def _schedule(path: Phases, updates: int) -> dict[str, Any]:
     """sched and what it goes by, of a path in whole epochs of so many updates."""
     rise = path.rise // updates if path.rise % updates == 0 else path.rise / updates
     warmup = {"warmup_epochs": rise, "warmup_lr": path.first, "warmup_prefix": False}
-    if path.decay is None:
+    if path.drop:
+        at_once = {"lr": path.lr * path.drop.factor} if path.begin == 0 else {}  # before the first update timm has no drop
+        # it drops where step + 1 reaches a milestone; half an update on either side is room for rounding
+        milestones = [(step + 0.5) / updates for step in path.drops if step]
+        return {"sched": "multistep", "decay_rate": path.drop.factor, "decay_milestones": milestones, **at_once, **warmup}
+    if path.glide is None:
         still = {"sched": "step", "decay_rate": 1.0, "decay_epochs": path.steps // updates}
         return {**(still if path.rise else {"sched": "none"}), **warmup}
-    if path.drops:
-        drops, factor = path.drops, path.decay.factor
-        at_once = {"lr": path.lr * factor} if drops[0] == 0 else {}  # before the first update timm has no drop
-        # it drops where step + 1 reaches a milestone; half an update on either side is room for rounding
-        milestones = [(step + 0.5) / updates for step in drops if step]
-        return {"sched": "multistep", "decay_rate": factor, "decay_milestones": milestones, **at_once, **warmup}
-    if not path.begin and isinstance(path.decay, Linear | Cosine):
-        shape = {"sched": "cosine"} if isinstance(path.decay, Cosine) else {"sched": "poly", "decay_rate": 1.0}
-        return {**shape, "min_lr": path.decay.end, **warmup}
+    ends = {"min_lr": path.glide.end, **warmup}
+    if not path.begin and isinstance(path.glide, Cosine):
+        return {"sched": "cosine", **ends}
+    if not path.begin and isinstance(path.glide, Linear):
+        return {"sched": "poly", "decay_rate": 1.0, **ends}  # the power
     falls = path.steps - path.begin
     share = falls / updates if falls >= updates else falls / (path.steps - path.rise)  # below 1, timm takes it for a share
-    return {"sched": "wsd", "lr_decay_fn": GLIDES[path.decay.shape], "decay_epochs": share, "min_lr": path.decay.end, **warmup}
+    return {"sched": "wsd", "lr_decay_fn": GLIDES[path.glide.shape], "decay_epochs": share, **ends}

@@ -32,8 +32,8 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
         spared = "in the plan they decay" if decay.biases_and_norms else "in the plan all norms are"
         notes += (f"biases and layer norms are spared from weight decay, other norms are not; {spared}",)
     schedule = _schedule(path)
-    if path.rise and path.glides and path.first != path.decay.end:
-        notes += (f"the warm-up starts where the decay ends, at {path.decay.end:g}, in the plan at {path.first:g}",)
+    if path.rise and path.glide and path.first != path.glide.end:
+        notes += (f"the warm-up starts where the decay ends, at {path.glide.end:g}, in the plan at {path.first:g}",)
     fields = {
         "max_steps": path.steps,
         "per_device_train_batch_size": batch_size,
@@ -68,14 +68,13 @@ def _optimizer(plan: Plan) -> dict[str, Any]:
 
 def _schedule(path: Phases) -> dict[str, Any]:
     """Without a warm-up, a decay to zero from the first step has a name; all else is a warm-up, a stable rate and a decay."""
-    if path.drops:
-        raise Unsayable(f"Transformers has no drops of the rate, and the plan has one every {path.decay.interval:,} steps")
-    shape = path.decay.shape if path.decay else None
-    if not path.rise and not path.decay:
+    if path.drop:
+        raise Unsayable(f"Transformers has no drops of the rate, and the plan has one every {path.drop.interval:,} steps")
+    glide, shape = path.glide, path.glide.shape if path.glide else "linear"
+    if not path.rise and not glide:
         return {"lr_scheduler_type": "constant"}
-    if not path.rise and not path.begin and not path.decay.end and shape in ("linear", "cosine"):
+    lowest = glide.end if glide else path.first
+    if path.begin == path.rise == lowest == 0 and shape in ("linear", "cosine"):
         return {"lr_scheduler_type": shape, "warmup_steps": 0}
-    lowest = path.decay.end if path.decay else path.first
-    falls = {"num_decay_steps": path.steps - path.begin, "decay_type": GLIDES[shape or "linear"]}
-    kwargs = {**falls, "min_lr_ratio": lowest / path.lr}
-    return {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": kwargs, "warmup_steps": path.rise}
+    falls = {"num_decay_steps": path.steps - path.begin, "decay_type": GLIDES[shape], "min_lr_ratio": lowest / path.lr}
+    return {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": falls, "warmup_steps": path.rise}

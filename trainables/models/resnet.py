@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from trainables.models.shaking import ShakeDrop, ShakeShake
+from trainables.models.shaking import ShakeDrop, ShakeShake, Shaking
 
 
 def _convolution(before: int, after: int, size: int, stride: int = 1) -> list[nn.Module]:
@@ -48,7 +48,7 @@ class Block(nn.Module):
     the sum: both papers want the sum to go on as it is.
     """
 
-    def __init__(self, before: int, after: int, stride: int, body: Body, shaken: nn.Module | None):
+    def __init__(self, before: int, after: int, stride: int, body: Body, shaken: Shaking | None):
         super().__init__()
         self.branches = nn.ModuleList(body(before, after, stride) for _ in range(shaken.branches if shaken else 1))
         pool = [nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)] if stride > 1 else []
@@ -80,7 +80,7 @@ class ResNet(nn.Module):
         channels: int,
         small: bool,
         body: Body,
-        shaken: Callable[[float], nn.Module] | None = None,
+        shaken: Callable[[float], Shaking] | None = None,
     ):
         super().__init__()
         self.stem = stem(width, stride=1 if small else 2)
@@ -107,7 +107,7 @@ def resnet50vd(classes: int) -> ResNet:
     return ResNet(classes, (3, 4, 6, 3), 64, 256, small=False, body=bottleneck)
 
 
-def small_resnet_vd(classes: int, depth: int, shaken: Callable[[float], nn.Module] | None = None) -> ResNet:
+def small_resnet_vd(classes: int, depth: int, shaken: Callable[[float], Shaking] | None = None) -> ResNet:
     """For images of 32 x 32: 16, 32 and 64 channels (arXiv:1512.03385, 4.2), as vd.
 
     depth: 6 n + 2 for n blocks a stage, as the original counts: 20, 32, 44, 56, 110.

@@ -46,6 +46,9 @@ class ShakeDrop(nn.Module):
         return _turned(branch * (1 - shaken + shaken * there), branch * (1 - shaken + shaken * back))
 
 
+Shaking = ShakeShake | ShakeDrop
+
+
 def _uniform(like: torch.Tensor) -> torch.Tensor:
     """A number from [0, 1) for each image. Shape (batch, 1, 1, 1)."""
     return torch.rand(len(like), 1, 1, 1, device=like.device, dtype=like.dtype)

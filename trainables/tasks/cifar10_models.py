@@ -13,6 +13,9 @@ from trainables.tasks.cifar10 import Cifar10
 class Normalised(nn.Module):
     """Bytes, shape (batch, 3, height, width), as numbers with the mean and deviation of CIFAR-10's colours taken off."""
 
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("mean", torch.tensor([125.3, 123.0, 113.9]).reshape(1, 3, 1, 1))
