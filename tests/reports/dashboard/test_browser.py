@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
+from studies.ledger import Store
 from studies.study import StudyState
+from studies.workspace import default_storage
 from tests.reports.dashboard import sample
 from tests.reports.dashboard.conftest import ROOT, driving, eventually, serving
 
@@ -108,23 +110,113 @@ def test_a_killed_driver_is_seen_and_the_study_resumed(chromium, server):
         assert len(server.starts("roses")) == 2
 
 
+def tuning(workdir, *options) -> list[str]:
+    """The command line of a real run, small and whole."""
+    small = "--task digits --runner serial --lrs 0.3,0.1,0.03 --batch-sizes 64,128 --momenta 0.9 --repeats 1"
+    return [sys.executable, "-m", "tuner", "run", "--workdir", str(workdir), *small.split(), *options]
+
+
+@contextmanager
+def real(workdir):
+    """The server that people start."""
+    command = [sys.executable, "-m", "tuner", "dashboard", "--workdir", str(workdir), "--port", "0"]
+    with serving(workdir, command=command) as server:
+        yield server
+
+
+def decided(store, name="digits") -> list:
+    """What a study's decisions say, but for the seconds that it took and whose steps were found rather than trained."""
+    return [(one.stage, one.winner, one.value, one.words[:1], one.marks) for one in store.decisions(name)]
+
+
 @pytest.mark.long
-def test_a_killed_tuning_run_is_resumed_to_its_decision(chromium, tmp_path):
-    tune = [sys.executable, "-m", "tuner"]
-    options = "--task digits --runner serial --lrs 0.3,0.1,0.03 --max-steps 200"
-    run = [*tune, "stage1", "--workdir", str(tmp_path), *options.split()]
-    dashboard = [*tune, "dashboard", "--workdir", str(tmp_path), "--port", "0"]
-    with serving(tmp_path, command=dashboard) as server, browsing(chromium, server) as page:
-        with subprocess.Popen(run, cwd=ROOT, stderr=subprocess.DEVNULL) as driver:
-            eventually(lambda: any(trial.points for trial in server.store.trials("digits", "stage1")), seconds=60)
-            page.get_by_role("link", name="digits").click()
+def test_a_run_appears_and_grows_is_killed_and_resumed_to_the_decisions_of_an_uninterrupted_one(chromium, tmp_path):
+    whole = tmp_path / "whole"
+    long = ("--max-steps", "2000")
+    subprocess.run(tuning(whole, *long), cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    traces = "[...document.querySelectorAll('[data-chart=loss]')].flatMap((one) => one.data ?? [])"
+    length = f"Math.max(0, ...{traces}.map((trace) => trace.x.length))"
+    with real(tmp_path) as server, browsing(chromium, server) as page:
+        with subprocess.Popen(tuning(tmp_path, *long), cwd=ROOT, stderr=subprocess.DEVNULL) as driver:
+            page.get_by_role("link", name="digits").click(timeout=60_000)
             state = page.get_by_role("status").first
-            eventually(lambda: state.inner_text() == "running")
+            assert state.inner_text() == "running"
+            before = eventually(lambda: page.evaluate(length), seconds=60)
+            eventually(lambda: page.evaluate(length) > before, seconds=60)
             driver.kill()
         eventually(lambda: state.inner_text().startswith("stale"), seconds=10)
         page.get_by_role("button", name="Resume").click()
+        eventually(lambda: state.inner_text() == "done", seconds=180)
+        with closing(Store(default_storage(whole))) as other:
+            assert decided(server.store) == decided(other)
+
+
+@pytest.mark.long
+def test_a_winner_overruled_on_the_page_is_followed_by_the_later_stages_until_it_is_taken_back(chromium, tmp_path):
+    subprocess.run(tuning(tmp_path, "--max-steps", "200"), cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    with real(tmp_path) as server, browsing(chromium, server) as page:
+        before = decided(server.store)
+        other = next(trial for trial in server.store.trials("digits", "stage1", 1) if trial.plan.lr == 0.03)
+        page.goto(f"{server.base}/studies/digits/trials/stage1/{other.number}")
+        page.get_by_text("Let it win Stage 1").click()
+        page.get_by_label("Why").fill("it's calmer")
+        assert f"tune overrule digits stage1 {other.number} --reason 'it'" in page.locator("#overrule code").inner_text()
+        page.get_by_role("button", name="Overrule").click()
+        eventually(lambda: "Started: process" in page.inner_text("#overrule"))
+        page.goto(f"{server.base}/studies/digits")
+        state = page.get_by_role("status").first
         eventually(lambda: state.inner_text() == "done", seconds=120)
-        assert "the learning rate" in page.locator(".decision").inner_text()
+        winners = [decision.winner for decision in server.store.decisions("digits")]
+        assert [winner.lr for winner in winners] == [0.03, *(winner.lr for winner in winners[1:])] and len(winners) == 3
+        assert {winner.lr for winner in winners[1:]} <= {0.03, 0.06, 0.09, 0.009}  # of this batch, or scaled from it
+        assert "it's calmer" in page.locator("#stage1 .decision").inner_text()
+
+        page.get_by_text("Take it back").click()
+        page.get_by_role("button", name="Let the rule decide again").click()
+        eventually(lambda: decided(server.store) == before and state.inner_text() == "done", seconds=120)
+
+
+def test_what_a_form_asks_for_is_said_as_a_command_and_done_by_keyboard(chromium, server):
+    sample.study(server.store, "daisies", workdir=server.workdir)
+    with browsing(chromium, server, expected="400 (Bad Request)") as page:
+        page.goto(f"{server.base}/studies/daisies")
+        page.get_by_text("Write a note").click()
+        page.get_by_role("textbox", name="Note").fill("it's <b>odd</b>")
+        assert """tune note daisies 'it'"'"'s <b>odd</b>' --storage""" in page.locator("#note code").inner_text()
+        page.get_by_role("button", name="Write it down").press("Enter")
+        page.get_by_text("note on the study: it's <b>odd</b>").wait_for()
+        assert page.get_by_role("textbox", name="Note").input_value() == ""
+
+        page.get_by_text("Trials: 8").click()
+        page.get_by_role("region", name="Trials of Stage 1").get_by_role("link", name="3").click()
+        page.get_by_text("Follow it further").click()
+        page.get_by_label("To step").fill("9000")
+        page.get_by_label("and resume the study").first.uncheck()
+        page.get_by_label("To step").press("Enter")
+        page.get_by_text("to step 9000. Now resume the study.").wait_for()
+        assert server.store.wishes("daisies")[-1].wish.plan.steps == 9000
+        assert server.starts("daisies") == []
+
+
+def test_a_curve_says_whose_it_is_and_leads_to_its_trial(chromium, server):
+    with browsing(chromium, server) as page:
+        page.goto(f"{server.base}/studies/flowers")
+        drawn(page)
+        chart = page.locator("#stage1-charts-loss [data-chart]")
+        chart.scroll_into_view_if_needed()
+        place = chart.evaluate(
+            """one => {
+                const { data, _fullLayout: { xaxis, yaxis } } = one, box = one.getBoundingClientRect();
+                const line = data.find(({ meta }) => meta === 3), at = line.x.length >> 1;
+                return [box.x + xaxis._offset + xaxis.d2p(line.x[at]), box.y + yaxis._offset + yaxis.d2p(line.y[at])];
+            }"""
+        )
+        page.mouse.move(*place)
+        page.mouse.move(place[0] + 1, place[1])
+        eventually(lambda: "0.1, trial 3" in chart.locator(".hoverlayer").text_content())
+        page.mouse.down()
+        page.mouse.up()
+        page.wait_for_url("**/trials/stage1/3")
 
 
 def test_a_resume_that_fails_says_why(chromium, server):

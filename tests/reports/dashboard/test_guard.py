@@ -2,8 +2,10 @@
 
 import http.client
 import re
+import socket
 import sqlite3
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from itertools import product
 
 import pytest
@@ -163,6 +165,22 @@ def test_the_token_serves_programs_as_a_bearer(server):
     assert [study["name"] for study in answer.json()["studies"]] == ["flowers"]
 
 
+CLIMBS = (
+    "../" * 6,
+    "..%2f" * 6,
+    "%2e%2e/" * 6,
+    "%2e%2e%2f" * 6,
+    "..%5c" * 6,
+    "..\\" * 6,
+    "..%252f" * 6,
+    "..%c0%af" * 6,
+    "....//" * 4,
+    "./.././../" * 3,
+    "/",
+    "%00",
+)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -176,7 +194,7 @@ def test_the_token_serves_programs_as_a_bearer(server):
             "/csv/",
             "/",
         )
-        for climb in ("../" * 6, "..%2f" * 6, "%2e%2e/" * 6, "..%5c" * 6, "....//" * 4, "/", "%00")
+        for climb in CLIMBS
         for target in ("etc/passwd", "flowers/tune.log", "studies.db")
     ],
 )
@@ -184,6 +202,17 @@ def test_no_path_of_a_client_is_opened(server, path):
     answer = send(server, "GET", path, {**good(server), "accept-encoding": "gzip"}, b"")
     assert 400 <= answer.status < 500
     assert "root:" not in answer.text and "SQLite format" not in answer.text
+
+
+def test_two_hundred_who_never_finish_asking_keep_nobody_waiting(server):
+    host, _, port = server.host.partition(":")
+    with ExitStack() as stack:
+        for place in range(200):
+            slow = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            slow.sendall(f"GET / HTTP/1.1\r\nhost: {server.host}\r\nx-slow: {place}".encode())
+        began = time.monotonic()
+        assert send(server, "GET", "/", good(server), b"").status == 200
+        assert time.monotonic() - began < 5
 
 
 def test_every_answer_carries_the_headers(server):
