@@ -82,7 +82,7 @@ class Store:
 
         Raises: InputError if there is none of this number.
         """
-        found = read_trials(self._database, name, stage, points, number)
+        found = read_trials(self._database, name, stage, points, number) if 0 <= number < 2**31 else []  # as Optuna counts
         if not found:
             self.record(name)
             there = ", ".join(self.stages(name)) or "none"

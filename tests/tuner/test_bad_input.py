@@ -123,6 +123,7 @@ COMMANDS = {
     "a rate of zero to add": (["add", "tried", "--lr", "0"], ["--lr", "greater than 0"]),
     "an extension of no stage": (["extend", "tried", "stage7", "0", "--to", "200"], ["stage7", "stages are: stage1"]),
     "an extension of no trial": (["extend", "tried", "stage1", "7", "--to", "200"], ["stage1", "no trial 7"]),
+    "an extension of a trial beyond counting": (["extend", "tried", "stage1", "9" * 30, "--to", "200"], ["stage1", "no trial"]),
     "an extension of a trial in words": (["extend", "tried", "stage1", "best", "--to", "200"], ["number", "integer"]),
     "an extension to where it is": (
         ["extend", "tried", "stage1", "0", "--to", "100"],
