@@ -55,6 +55,7 @@ def write_for(
 
     Raises: InputError if the trainer has no words for the plan, naming the formats that have; StorageError.
     """
+    plan = _common(plan)
     try:
         text, notes = TRAINERS[trainer].written(plan, examples)
     except Unsayable as error:
@@ -65,6 +66,13 @@ def write_for(
     head = [f"The winner of the study {study}{value}.", *use, *(f"NOTE: {note}" for note in notes)]
     write_whole(path, "".join(f"# {comment(line)}".rstrip() + "\n" for line in head) + "\n" + text)
     return notes
+
+
+def _common(plan: Plan) -> Plan:
+    """Heavy ball whose velocity follows the rate is what everybody else calls SGD (arXiv:1706.02677, 3, remark 2)."""
+    if plan.optimizer != "heavyball" or not plan.recipe.momentum_correction:
+        return plan
+    return plan.but(optimizer="sgd", recipe=plan.recipe.model_copy(update={"momentum_correction": None}))
 
 
 def _says(trainer: str, plan: Plan) -> bool:

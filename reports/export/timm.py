@@ -29,8 +29,9 @@ OPTIMIZERS: Mapping[str, Mapping[str, Any]] = {
     "nadam": {"opt": "nadam"},
     "rmsprop": {"opt": "rmsprop", "opt_kwargs": {"alpha": 0.99}},
     "adagrad": {"opt": "adagrad", "opt_eps": 1e-10},
+    "lars": {"opt": "lars", "opt_kwargs": {"always_adapt": True}},
 }
-"""By our name, so that they are torch's own; timm has a few other defaults."""
+"""By our name, with the values that ours have; timm has a few other defaults."""
 
 GLIDES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 
@@ -71,7 +72,7 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
         **_recipe(plan.recipe),
         "seed": plan.seed,
     }
-    comments = {"epochs": f"of {updates:,} updates: {examples:,} training examples", "opt": f"torch's {plan.optimizer}"}
+    comments = {"epochs": f"of {updates:,} updates: {examples:,} training examples", "opt": f"the plan's {plan.optimizer}"}
     comments["scale"] = "no crops; what the task's own data set does is not said here"
     if plan.recipe.dropout:
         comments["drop"] = "where timm's model has it: before its classifier, as a rule"

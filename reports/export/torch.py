@@ -20,13 +20,14 @@ USE = (
 )
 
 OPTIMIZERS = {
-    "sgd": "SGD({parameters}, lr=1.0{decay}, momentum={m})",
-    "nesterov": "SGD({parameters}, lr=1.0{decay}, momentum={m}, nesterov={n})",
-    "adam": "Adam({parameters}, lr=1.0{decay}, betas=({m}, 0.999))",
-    "adamw": "AdamW({parameters}, lr=1.0{decay}, betas=({m}, 0.999))",
-    "nadam": "NAdam({parameters}, lr=1.0{decay}, betas=({m}, 0.999))",
-    "rmsprop": "RMSprop({parameters}, lr=1.0{decay}, momentum={m})",
-    "adagrad": "Adagrad({parameters}, lr=1.0{decay})",
+    "sgd": "torch.optim.SGD({parameters}, lr=1.0{decay}, momentum={m})",
+    "nesterov": "torch.optim.SGD({parameters}, lr=1.0{decay}, momentum={m}, nesterov={n})",
+    "adam": "torch.optim.Adam({parameters}, lr=1.0{decay}, betas=({m}, 0.999))",
+    "adamw": "torch.optim.AdamW({parameters}, lr=1.0{decay}, betas=({m}, 0.999))",
+    "nadam": "torch.optim.NAdam({parameters}, lr=1.0{decay}, betas=({m}, 0.999))",
+    "rmsprop": "torch.optim.RMSprop({parameters}, lr=1.0{decay}, momentum={m})",
+    "adagrad": "torch.optim.Adagrad({parameters}, lr=1.0{decay})",
+    "lars": "timm.optim.Lars({parameters}, lr=1.0{decay}, momentum={m}, always_adapt=True)",
 }
 
 RATES = {
@@ -42,7 +43,7 @@ RATES = {
 FILE = '''\
 import math
 
-import torch
+{imports}
 
 STEPS = {steps}
 BATCH_SIZE = {batch_size}
@@ -55,7 +56,7 @@ def rate(step: int) -> float:
 
 def make_optimizer(parameters) -> torch.optim.Optimizer:
     """Its rate is a factor; the scheduler sets it."""
-{groups}    return torch.optim.{optimizer}
+{groups}    return {optimizer}
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -85,7 +86,8 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
         n=plan.momentum > 0,
     )
     facts = {"steps": plan.steps, "batch_size": plan.batch_size, "seed": plan.seed}
-    text = FILE.format(**facts, rate=_rate(plan), groups=GROUPS if spared else "", optimizer=optimizer)
+    imports = "import timm.optim\nimport torch" if optimizer.startswith("timm") else "import torch"
+    text = FILE.format(imports=imports, **facts, rate=_rate(plan), groups=GROUPS if spared else "", optimizer=optimizer)
     left = [in_words(name, part) for name, part in plan.recipe.parts() if name != "weight_decay"]
     return text, (f"left to you is the rest of the recipe: {', '.join(left)}",) if left else ()
 
