@@ -2,14 +2,15 @@
 
 import pytest
 
-from studies.trial import State
+from studies.trial import Point, State, Trial
 from studies.wish import Extend, Note, Overrule, Rate, WishRecord
 from tests.tuner.stages import test_stage1 as first
 from tests.tuner.stages import test_stage2 as second
 from tests.tuner.stages import test_stage3 as third
 from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil
 from tuner.stages.asked import heed
-from tuner.stages.stage import run_stage
+from tuner.stages.evidence import cost
+from tuner.stages.stage import Results, run_stage
 
 SECOND, CANYON = second.best_at(128, 0.5), third.terrain(0.05)
 
@@ -73,6 +74,14 @@ def test_a_curve_is_followed_to_a_later_end_and_the_rule_judges_as_before():
     row = next(one for one in decision.evidence if lost.number in one.trials)
     assert row.state is State.COMPLETE and row.outcome.endswith("; then, as asked, followed to step 9000")
     assert row.plan == lost.plan  # judged where the rule saw it
+
+
+def test_a_trial_that_went_on_in_a_new_row_costs_what_both_rows_trained():
+    plan = first.constant(first.START, 0.1, 200)
+    old = Trial(0, plan, State.PRUNED, (Point(100, {}, 1.0), Point(200, {}, 2.0)), begun=50)
+    results = Results([old, Trial(1, plan.to(300), State.COMPLETE, (*old.points, Point(300, {}, 3.0)), begun=200)])
+    results.see([plan])
+    assert (cost(results.seen.values()).steps_trained, cost(results.seen.values()).steps_shared) == (250, 50)
 
 
 def test_a_longer_curve_is_nobodys_company():
