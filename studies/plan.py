@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import groupby
 from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
@@ -138,6 +139,12 @@ class Plan(Value):
                 return segment.rate.at(step)
             step -= segment.steps
         raise ValueError(f"step is beyond the plan's end, by {step + 1}")
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """Those of the path, in order, once for each stretch; of a path without steps, the plan's."""
+        names = [segment.optimizer or self.optimizer for segment in self.segments] or [self.optimizer]
+        return tuple(name for name, _ in groupby(names))
 
     def optimizer_at(self, step: int) -> str:
         """The optimizer of update number `step` (from 0); beyond the plan's end, the last one."""

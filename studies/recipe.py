@@ -8,9 +8,17 @@ everything has a default, as `mixup: true`. "Text" are the method's texts, 001 t
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-from studies.value import Count, Number, Positive, Value
+from studies.value import Count, Number, Positive, Value, problem
 
 Probability = Annotated[float, Field(strict=True, gt=0, le=1)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
@@ -233,6 +241,26 @@ class Recipe(_Choices):
     def __bool__(self) -> bool:
         return any(True for _ in self.parts())
 
+    @classmethod
+    def read(cls, content: Any) -> "Recipe":
+        """What a file or a task says.
+
+        Raises: ValueError in one line: the key, what was expected, what came, the valid choices.
+        """
+        if not isinstance(content, Mapping):
+            raise ValueError(f"expected parts by name, some of {', '.join(kinds())}; got {type(content).__name__}")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            if first["type"] != "extra_forbidden":
+                raise ValueError(problem(error)) from None
+            kind: Any = cls
+            for name in first["loc"][:-1]:
+                kind = get_args(kind.model_fields[name].annotation)[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{key}: expected one of {', '.join(kind.model_fields)}") from None
+
     def parts(self) -> Iterator[tuple[str, Part]]:
         """Those that are on, by name, in the order of the fields."""
         return ((name, part) for name in type(self).model_fields if (part := getattr(self, name)) is not None)
@@ -241,3 +269,18 @@ class Recipe(_Choices):
 def kinds() -> dict[str, type[Part]]:
     """All parts there are, by name."""
     return {name: get_args(field.annotation)[0] for name, field in Recipe.model_fields.items()}
+
+
+def described() -> list[dict[str, Any]]:
+    """All parts there are, as `tune recipes` shows them: name, what it does, values, with the defaults that they have."""
+    return [
+        {
+            "name": name,
+            "what": (kind.__doc__ or "").splitlines()[0],
+            "values": {
+                key: {} if field.is_required() or field.default is None else {"default": field.default}
+                for key, field in kind.model_fields.items()
+            },
+        }
+        for name, kind in kinds().items()
+    ]

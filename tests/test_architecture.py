@@ -18,6 +18,7 @@ HOMES = {
     "sqlalchemy": {"studies"},
     "torch": {"trainables"},
     "torchvision": {"trainables"},
+    "timm": {"trainables/recipe"},
     "fsspec": {"trainables/checkpoints.py"},
     "matplotlib": {"reports"},
     "pandas": {"reports", "trainables/replay.py"},

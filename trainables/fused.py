@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
+from trainables.recipe import augment, mixing
 from trainables.supervised import RATIO_EVERY, Supervised, call, checked_loss
-from trainables.task import Task
 
 TRIED_STEPS = 3
 """Steps over which fused and plain training are compared, and as many over which they are timed."""
@@ -26,6 +26,9 @@ CLEARLY = 1.2
 
 AGREEMENT = 1e-4
 """Relative difference of losses up to which two trainings are the same but for rounding."""
+
+FUSIBLE = {"dropout", "init", *augment.IMAGES, *mixing.BLENDS, *mixing.SOFT}
+"""Parts of a recipe that are done by the time when a batch goes through the models, or by the models."""
 
 
 class Fused:
@@ -105,7 +108,7 @@ class Fused:
         """One lane's loss, and its buffers afterwards."""
         state = {**parameters, **buffers}
         outputs = call(lambda *args, **named: functional_call(self._skeleton, state, args, named), inputs)
-        return checked_loss(self.lanes[0].task.loss(outputs, targets)), {name: state[name].detach() for name in buffers}
+        return checked_loss(self.lanes[0].loss(outputs, targets)), {name: state[name].detach() for name in buffers}
 
     def _column(self, values: Sequence[float]) -> torch.Tensor:
         return torch.tensor(values, dtype=self._parameters.dtype, device=self._parameters.device).unsqueeze(1)
@@ -142,9 +145,13 @@ def hindrance(lanes: Sequence[Supervised]) -> str:
         return "only a Task's can be"
     if any((lane.task, lane.step, lane.device) != (first.task, first.step, first.device) for lane in lanes):
         return "they are not at one step of one task"
-    alike = {(lane.plan.batch_size, lane.plan.seed, lane.plan.optimizer) for lane in lanes}
-    if len(alike) > 1 or first.plan.optimizer != "sgd" or type(first.task).optimizer is not Task.optimizer:
-        return "only plain SGD at one batch size and seed can be"
+    alike = {(lane.plan.batch_size, lane.plan.seed, lane.plan.recipe) for lane in lanes}
+    optimizers = {name for lane in lanes for name in lane.plan.optimizers}
+    if len(alike) > 1 or optimizers != {"sgd"} or "optimizer" in first.own:
+        return "only plain SGD at one batch size and seed, with one recipe, can be"
+    for name, _ in first.plan.recipe.parts():
+        if name not in FUSIBLE:
+            return f"only plain SGD can be, which {name} in the recipe is not"
     parameters = list(first.model.parameters())
     if not all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in parameters):
         return "only models all of whose parameters are trained, in single precision, can be"

@@ -16,6 +16,7 @@ import pandas as pd
 
 from studies.errors import InputError
 from studies.plan import Plan, constant
+from studies.recipe import Recipe
 from studies.schedule import Constant
 from studies.trial import Metric
 from studies.value import LARGEST
@@ -77,6 +78,7 @@ class Replay:
     """
 
     train_examples = valid_examples = 0
+    recipe = Recipe()
 
     def __init__(self, path: Path):
         table = _read(path)
@@ -116,6 +118,8 @@ class Replay:
 
     def trainable(self, plan: Plan, device: str = "cpu") -> "Replayed":
         """Raises: InputError if the table cannot answer the plan, saying what it holds."""
+        if plan.recipe:
+            self._refuse("recipe", ", ".join(name for name, _ in plan.recipe.parts()), "trainings without a recipe")
         for name in CHOICES:
             if getattr(plan, name) not in self.holds[name]:
                 self._refuse(name, getattr(plan, name), self.holds[name])

@@ -1,7 +1,7 @@
 """How is one model trained? Supervised learning as a pure function of (plan, step)."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,18 @@ from torch.utils.data import default_collate
 
 from studies.errors import TaskError
 from studies.plan import Plan
+from trainables import recipe
 from trainables.batches import batch, mixed
 from trainables.eager import eager
+from trainables.recipe import large_batch
 
 RATIO_EVERY = 10
 """Steps between two measurements of the update ratio; each costs about one more pass over the parameters."""
 
 EVALUATION_BATCH = 512
+
+GLANCED = 16
+"""Examples by which it is checked that a recipe goes with the data and the model."""
 
 KEPT_BYTES = 1 << 30
 """Tensors up to this size are kept on the device."""
@@ -94,24 +99,55 @@ def seed_everything(*key: int | str) -> None:
 class Supervised:
     """One model under way on a task (trainables.trainable.Trainable).
 
-    task: a trainables.task.Task; train, valid: its data. step: where it stands; ratio: norm of an update over norm of the
+    task: a trainables.task.Task; train, valid: its data; own: which of loss and optimizer are the task's own, not Task's.
+    step: where it stands; ratio: norm of an update over norm of the
     parameters, measured every RATIO_EVERY steps (a tensor, NaN before the first).
 
-    Raises: TaskError if the task's model is no module, or its optimizer none.
+    Raises: TaskError if the task's model is no module, or its optimizer none; InputError if the plan's recipe does not go with
+    them.
     """
 
-    def __init__(self, task: Any, plan: Plan, train: Split, valid: Split, device: str):
-        self.task, self.plan, self.device, self._train, self._valid = task, plan, device, train, valid
-        self.model = fresh_model(task, plan.seed).to(device)
-        self.optimizer = task.optimizer(self.model, plan)
-        if not isinstance(self.optimizer, torch.optim.Optimizer):
-            raise TaskError(f"optimizer: expected a torch.optim.Optimizer; got {_shown(self.optimizer)}")
-        rates = [group["lr"] for group in self.optimizer.param_groups]
-        self._shares = [rate / rates[0] if rates[0] else 1.0 for rate in rates]
+    def __init__(self, task: Any, plan: Plan, train: Split, valid: Split, device: str, own: Collection[str] = ()):
+        self.task, self.plan, self.device, self._train, self._valid, self.own = task, plan, device, train, valid, own
+        self.model = fresh_model(task, plan.seed)
+        self._still = recipe.prepare(self.model, plan.recipe)
+        self.model.to(device)
+        self.loss, self._changes = recipe.loss_of(plan.recipe, task, own), ()
+        if plan.recipe:
+            recipe.check_optimizer(plan.recipe, own)
+            self._changes = tuple(recipe.changes(plan.recipe, self.loss, *self._glance()))
+        for name in reversed(plan.optimizers):  # the later ones are to be refused now, not on the way
+            self._choose(name)
         self.step, self.ratio = 0, torch.tensor(float("nan"))
 
+    def _glance(self) -> tuple[Any, Any, Any]:
+        """Inputs and targets of some examples, and the untrained model's outputs."""
+        inputs, targets = self._train.take(torch.arange(min(len(self._train), GLANCED)))
+        self.model.eval()
+        with torch.no_grad():
+            return inputs, targets, call(self.model, inputs)
+
+    def _choose(self, optimizer: str) -> None:
+        """Go on with a new optimizer of this name."""
+        self._chosen = optimizer
+        plan = self.plan if optimizer == self.plan.optimizer else self.plan.but(optimizer=optimizer)
+        self.optimizer = self.task.optimizer(self.model, plan)
+        if not isinstance(self.optimizer, torch.optim.Optimizer):
+            raise TaskError(f"optimizer: expected a torch.optim.Optimizer; got {_shown(self.optimizer)}")
+        first = self.optimizer.param_groups[0]["lr"] or 1.0
+        self._shares = [group["lr"] / first * group.get("lr_scale", 1.0) for group in self.optimizer.param_groups]
+
+    @property
+    def approximations(self) -> tuple[str, ...]:
+        """What of the plan is carried out only nearly, in words."""
+        return tuple(large_batch.approximations(self.model)) if self.plan.recipe.accumulate else ()
+
     def train(self, steps: int, lr: float) -> float:
+        if (optimizer := self.plan.optimizer_at(self.step)) != self._chosen:
+            self._choose(optimizer)
         self.model.train()
+        for layer in self._still:
+            layer.eval()
         for group, share in zip(self.optimizer.param_groups, self._shares):
             group["lr"] = lr * share
         total: Any = 0.0
@@ -123,14 +159,20 @@ class Supervised:
     def batch(self) -> tuple[Any, Any]:
         """Inputs and targets of the next step; all that is random in this process is seeded for it."""
         seed_everything(self.plan.seed, self.step)
-        return self._train.take(batch(len(self._train), self.plan.batch_size, self.plan.seed, self.step))
+        inputs, targets = self._train.take(batch(len(self._train), self.plan.batch_size, self.plan.seed, self.step))
+        for change in self._changes:
+            inputs, targets = change(inputs, targets)
+        return inputs, targets
 
     def _update(self) -> torch.Tensor:
         inputs, targets = self.batch()
-        loss = checked_loss(self.task.loss(call(self.model, inputs), targets))
         with eager():
             self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        if pieces := self.plan.recipe.accumulate:
+            loss = large_batch.accumulated(self._loss, inputs, targets, pieces.pieces)
+        else:
+            loss = self._loss(inputs, targets)
+            loss.backward()
         measured = self.step % RATIO_EVERY == 0
         before = [parameter.detach().clone() for parameter in self.model.parameters()] if measured else []
         with eager():
@@ -138,6 +180,9 @@ class Supervised:
         if measured:
             self.ratio = _ratio(before, list(self.model.parameters()))
         return loss.detach()
+
+    def _loss(self, inputs: Any, targets: Any) -> torch.Tensor:
+        return checked_loss(self.loss(call(self.model, inputs), targets))
 
     def evaluate(self) -> dict[str, float]:
         seed_everything(self.plan.seed, self.step, "evaluation")
@@ -150,6 +195,8 @@ class Supervised:
         return {**_copied(live), "step": self.step, "update_ratio": float(self.ratio)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        if (optimizer := self.plan.optimizer_at(max(0, state["step"] - 1))) != self._chosen:
+            self._choose(optimizer)
         self.model.load_state_dict(state["model"])
         with eager():
             self.optimizer.load_state_dict(_copied(state["optimizer"]))  # it would go on in these very tensors

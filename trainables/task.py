@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import torch
@@ -18,22 +18,12 @@ from torch import nn
 
 from studies.errors import InputError, TaskError
 from studies.plan import Plan
+from studies.recipe import Recipe
 from studies.trial import Metric
-from trainables.eager import eager
+from trainables.recipe.optimizers import make_optimizer
 from trainables.source import BUILT_IN, check_spec, fingerprint_of, sources_of
 from trainables.supervised import Split, Supervised, seed_everything
 from trainables.trainable import Trainable, Workload
-
-OPTIMIZERS = {
-    "sgd": lambda parameters, momentum: torch.optim.SGD(parameters, lr=1.0, momentum=momentum),
-    "nesterov": lambda parameters, momentum: torch.optim.SGD(parameters, lr=1.0, momentum=momentum, nesterov=momentum > 0),
-    "adam": lambda parameters, momentum: torch.optim.Adam(parameters, lr=1.0, betas=(momentum, 0.999)),
-    "adamw": lambda parameters, momentum: torch.optim.AdamW(parameters, lr=1.0, betas=(momentum, 0.999), weight_decay=0.0),
-    "nadam": lambda parameters, momentum: torch.optim.NAdam(parameters, lr=1.0, betas=(momentum, 0.999)),
-    "rmsprop": lambda parameters, momentum: torch.optim.RMSprop(parameters, lr=1.0, momentum=momentum),
-    "adagrad": lambda parameters, momentum: torch.optim.Adagrad(parameters, lr=1.0),
-}
-"""By name; momentum is SGD's, or the first beta. Weight decay is off: method/004 wants no regularisation in stages 1 to 3."""
 
 
 class Task:
@@ -49,11 +39,13 @@ class Task:
     Metric or MetricCollection as an attribute, where that does not fit in memory (accuracy for integer targets, else none);
     optimizer(model, plan), a torch optimizer whose groups' rates count relative to the first one's.
 
+    recipe: parts of a recipe (studies.recipe) by name, as a recipe file has them; --recipe takes their place.
     data_path: what --data named, or None; there when data() is called.
     """
 
     metric: str | None = None
     mode: str | None = None
+    recipe: Mapping[str, Any] = MappingProxyType({})
     data_path: str | None = None
 
     def data(self) -> tuple[Any, Any]:
@@ -73,10 +65,7 @@ class Task:
         return {"accuracy": (outputs.argmax(1) == targets).float().mean().item()}
 
     def optimizer(self, model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-        if plan.optimizer not in OPTIMIZERS:
-            raise InputError(f"--optimizer: expected one of {', '.join(OPTIMIZERS)}; got {plan.optimizer!r}")
-        with eager():
-            return OPTIMIZERS[plan.optimizer](model.parameters(), plan.momentum)
+        return make_optimizer(model, plan)
 
 
 class Supervision:
@@ -97,6 +86,13 @@ class Supervision:
         continuous = isinstance(targets, torch.Tensor) and targets.is_floating_point()
         return Metric(name="val_loss", mode="min") if continuous else Metric(name="accuracy", mode="max")
 
+    @cached_property
+    def recipe(self) -> Recipe:
+        try:
+            return Recipe.read(self.task.recipe)
+        except ValueError as error:
+            raise TaskError(f"{self.name}.recipe: {error}") from None
+
     @property
     def train_examples(self) -> int:
         return len(self._split("cpu")[0])
@@ -106,9 +102,8 @@ class Supervision:
         return len(self._split("cpu")[1])
 
     def trainable(self, plan: Plan, device: str) -> Supervised:
-        if plan.recipe or any(segment.optimizer not in (None, plan.optimizer) for segment in plan.segments):
-            raise InputError("recipe: this version carries no part of it out")
-        return Supervised(self.task, plan, *self._split(device), device)
+        own = frozenset(name for name in ("loss", "optimizer") if getattr(type(self.task), name) is not getattr(Task, name))
+        return Supervised(self.task, plan, *self._split(device), device, own)
 
     @cached_property
     def _data(self) -> tuple[Any, Any]:
@@ -136,12 +131,15 @@ class Custom:
     """
 
     train_examples = valid_examples = 0
+    recipe = Recipe()
 
     def __init__(self, made: type, name: str, fingerprint: str):
         self._made, self.name, self.fingerprint = made, name, fingerprint
         self.target = _target(name, getattr(made, "metric", None), getattr(made, "mode", None))
 
     def trainable(self, plan: Plan, device: str) -> Trainable:
+        if plan.recipe:
+            raise InputError(f"recipe: expected a Task, whose training it is for; {self.name} trains in its own way")
         offered = {
             "plan": plan,
             "device": device,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from studies.plan import Plan
+from studies.recipe import Recipe
 from studies.trial import Metric
 
 
@@ -33,12 +34,15 @@ class Workload(Protocol):
     """A task as the method sees it: Task, a wrapped Trainable class and a replayed table are all workloads.
 
     name: the default name of its study. target: what decides. train_examples: in one epoch, valid_examples: in
-    one evaluation; 0 if unknown.
+    one evaluation; 0 if unknown. recipe: what is switched on where a person says nothing else.
     fingerprint: hash of what determines its states besides the plan, so that an edited task does not reuse old ones.
     """
 
     name: str
     fingerprint: str
+
+    @property
+    def recipe(self) -> Recipe: ...
 
     @property
     def target(self) -> Metric: ...

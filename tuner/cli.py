@@ -60,6 +60,19 @@ def _place(help: str) -> Any:
     return _option(str, help, parser=place, metavar="URL")
 
 
+def recipe(path: str) -> Any:
+    """The recipe in a file."""
+    from reports.reading import read_mapping
+    from studies.recipe import Recipe, kinds
+
+    if isinstance(path, Recipe):
+        return path
+    try:
+        return Recipe.read(read_mapping(Path(path), kinds()))
+    except ValueError as error:
+        raise InputError(f"--recipe: {path}: {error}") from None
+
+
 WHERE = {
     "study": _option(str, "Name of the study; the task's name if not given."),
     "storage": _option(
@@ -88,6 +101,9 @@ COMMON = {
     "optimizer": _option(str, "sgd (default), adam, adamw, ..."),
     "batch_size": _option(int, "Where stage 1 looks; 64 if not given."),
     "momentum": _option(float, "Where stage 1 looks; 0.9 if not given."),
+    "recipe": _option(
+        str, "YAML file of what else is done in training (see tune recipes); the task's own.", parser=recipe, metavar="FILE"
+    ),
     "eval_examples": _option(int, "Training examples between two evaluations; from the task's size if not given."),
     "dry_run": _option(bool, "Only say what it would cost at most, from a few real steps.", "--dry-run"),
     "exhaustive": _option(bool, "Train every candidate to the end, drop none early.", "--exhaustive/--racing"),
@@ -317,6 +333,18 @@ def export(study: str, json: bool, format: str | None = None, out: Path | None =
         _tell(f"exported: {path}; train it with: tune train {path}")
     if json:
         _emit({"study": study, "export": str(path), "format": format, "notes": notes})
+
+
+@command("recipes", "What a recipe can switch on: augmentation, regularisation, initialisation, layers, large batches.", JSON)
+def recipes(json: bool) -> None:
+    from studies.recipe import described
+
+    parts = described()
+    for part in parts:
+        values = (f"{key}={value['default']}" if value else key for key, value in part["values"].items())
+        _tell(f"{part['name']} ({', '.join(values)}): {part['what']}")
+    if json:
+        _emit({"parts": parts})
 
 
 CLEAN = {

@@ -39,13 +39,17 @@ log = logging.getLogger("tuner")
 
 @dataclass(frozen=True)
 class Watched:
-    """A study under the eyes of the person at the terminal and of TensorBoard. See studies.study.Study."""
+    """A study under the eyes of the person at the terminal and of TensorBoard. See studies.study.Study.
+
+    approximations: what of its plans is carried out only nearly: its decision says so.
+    """
 
     study: Study
     stage: str
     metric: str
     view: ProgressView
     tensorboard: TensorboardLog
+    approximations: tuple[str, ...] = ()
 
     def plan(self, plans: Sequence[Plan]) -> None:
         self.study.plan(plans)
@@ -63,6 +67,7 @@ class Watched:
         return self.study.trials()
 
     def decide(self, decision: Decision) -> None:
+        decision = decision.model_copy(update={"warnings": (*decision.warnings, *self.approximations)})
         self.study.decide(decision)
         self.view.decided(decision)
 
@@ -77,7 +82,7 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     prepare(settings.runner, settings.address, settings.workers, settings.threads)
     workload = load_task(settings.task, settings.data)
     asked, settings = settings, settings.resolve(workload)
-    try_out(workload, settings.start, settings.task)
+    approximations = try_out(workload, settings.start, settings.task)
     checkpoints = Checkpoints(workspace.checkpoints(settings.checkpoints), workload.fingerprint)
     if settings.checkpoints:
         checkpoints.check()
@@ -89,7 +94,8 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
             heeded = None
             while (wishes := driver.wishes()) != heeded:  # at first, and again where more was asked of stages that were over
                 heeded, wanted = wishes, settings.model_copy(update={"stages": _stages(settings, wishes)})
-                _run_stages(wanted, workload, _start(wanted, store, workspace), driver, runner, workspace, view)
+                start = _start(wanted, store, workspace)
+                _run_stages(wanted, workload, start, driver, runner, workspace, view, approximations)
         checkpoints.sweep()  # what workers that were killed have left
         driver.done(heeded)
     failpoint("run.done")
@@ -100,13 +106,14 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     return time.monotonic() - began
 
 
-def try_out(workload: Workload, plan: Plan, task: str) -> None:
-    """Build once, here, what a plan trains: what is wrong with it is told before anything is planned.
+def try_out(workload: Workload, plan: Plan, task: str) -> tuple[str, ...]:
+    """Build once, here, what a plan trains: what is wrong with it is told before anything is planned. What of it is carried out
+    only nearly, in words.
 
     Raises: InputError, TaskError.
     """
     try:
-        workload.trainable(plan, "cpu")
+        return getattr(workload.trainable(plan, "cpu"), "approximations", ())
     except TuneError:
         raise
     except Exception as error:
@@ -121,7 +128,7 @@ def _stages(settings: Settings, wishes: Sequence[WishRecord]) -> tuple[str, ...]
 
 
 def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
-    """The plan that the first of the stages to be run starts from.
+    """The plan that the first of the stages to be run starts from: the last winner, under the recipe that holds now.
 
     Raises: InputError if it rests on a stage that has not been decided.
     """
@@ -134,11 +141,18 @@ def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
         raise InputError(
             f"{first}: it starts from the decision of {before}, which study {workspace.study!r} lacks: tune {before} first"
         )
-    return decided[before].winner
+    return decided[before].winner.but(recipe=settings.recipe)
 
 
 def _run_stages(
-    settings: Settings, workload: Workload, plan: Plan, driver: Driver, runner: Runner, workspace: Workspace, view: ProgressView
+    settings: Settings,
+    workload: Workload,
+    plan: Plan,
+    driver: Driver,
+    runner: Runner,
+    workspace: Workspace,
+    view: ProgressView,
+    approximations: tuple[str, ...],
 ) -> None:
     tensorboard = TensorboardLog(workspace.tensorboard)
     for name in settings.stages:
@@ -146,7 +160,8 @@ def _run_stages(
         view.stage(name, QUESTIONS[name])
         log.info("%s: at most %s steps", name, f"{distinct_steps(stage.most(plan)):,}")
         metric = settings.target(workload)
-        study = Watched(driver.stage(name, metric, workload.fingerprint), name, metric.name, view, tensorboard)
+        stored = driver.stage(name, metric, workload.fingerprint)
+        study = Watched(stored, name, metric.name, view, tensorboard, approximations)
         for trial in study.trials():  # a driver that was killed may not have come to it
             tensorboard.record(name, trial.plan, trial.points)
         try:

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from studies.errors import InputError
 from studies.plan import Plan
+from studies.recipe import Recipe
 from studies.trial import Metric
 from studies.value import Count, Natural, Positive, Value, problem
 from trainables.trainable import Workload
@@ -59,6 +60,7 @@ class Settings(Value):
     momentum: Momentum | None = None
     eval_examples: Count | None = None
     exhaustive: bool = False
+    recipe: Recipe | None = None
 
     lrs: Annotated[tuple[Positive, ...], Field(min_length=1)] = stage1.GRID
     max_steps: Count | None = None
@@ -126,6 +128,7 @@ class Settings(Value):
                 "seed": _first(self.seed, holds.get("seed")),
                 "repeats": 1 if holds else self.repeats,
                 "warmup": self.warmup and not holds,
+                "recipe": workload.recipe if self.recipe is None else self.recipe,
                 "stages": tuple(name for name in self.stages if not holds or name != "stage3"),
             }
         )
@@ -139,7 +142,8 @@ class Settings(Value):
     @property
     def start(self) -> Plan:
         """Where stage 1 starts from; of resolved settings."""
-        return Plan(batch_size=self.batch_size, momentum=self.momentum, optimizer=self.optimizer, seed=self.seed)
+        names = ("batch_size", "momentum", "optimizer", "recipe", "seed")
+        return Plan(**{name: getattr(self, name) for name in names})
 
     def target(self, workload: Workload) -> Metric:
         """What decides: --metric, whose direction is --mode or follows from its name; else what the task says."""

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from reports.export import lightning, timm, torch, transformers
 from reports.export.phases import Unsayable
-from reports.export.plain import LARGEST, Export, decided, export_study, read_export, write_export
+from reports.export.plain import Export, decided, export_study, read_export, write_export
 from reports.export.text import comment
 from reports.files import write_whole
 from studies.decision import Decision
@@ -20,7 +20,6 @@ from studies.plan import Plan
 __all__ = [
     "COUNT_IN_EPOCHS",
     "FORMATS",
-    "LARGEST",
     "TRAINERS",
     "Export",
     "decided",

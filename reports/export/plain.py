@@ -2,7 +2,6 @@
 
 import io
 import json
-import reprlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from reports.export.text import comment
 from reports.files import write_whole
+from reports.reading import read_mapping, shown
 from studies.decision import Decision
 from studies.errors import InputError
 from studies.ledger import Store
@@ -29,11 +27,6 @@ from studies.value import Number, Value
 FORMAT = 1
 SOFTWARE = ("torch", "optuna", "ray", "staged-tuner")
 """What a result depends on, beside Python."""
-LARGEST = 100_000
-"""Bytes. An export takes about 1,000; a pure reader of YAML takes some 4 s for so many."""
-
-DEEPEST = 10
-NESTED = f"nested too deeply, expected {DEEPEST} levels at most"
 
 EXPECTED = {
     "a valid integer": "a whole number",
@@ -126,7 +119,9 @@ def origins(decisions: Sequence[Decision]) -> dict[str, str]:
     for decision in decisions:
         now = decision.winner.describe()
         where |= {
-            name: decision.stage for name, value in now.items() if before.get(name) != value and name not in ("seed", "optimizer")
+            name: decision.stage
+            for name, value in now.items()
+            if before.get(name) != value and name not in ("seed", "optimizer", "recipe")
         }
         before = now
     return where
@@ -228,100 +223,24 @@ def read_export(path: Path) -> Export:
 
     Raises: InputError in one line: file, key, what was expected, what came, the valid choices.
     """
-    text = _text(path)
+    content = read_mapping(path, _Content.model_fields, f"tune export STUDY --out {path.name}")
     try:
-        content = _parsed(path, text)
-        _only_text_keys(content)
         file = _Content(**content)
         plan = _plan(file.plan)
     except ValidationError as error:
         raise InputError(f"{path}: {_problem(error, (), _Content)}") from None
-    except (ValueError, RecursionError) as error:
-        told = NESTED if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise InputError(f"{path}: {told}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
     shared = {name: getattr(file, name) for name in ("study", "task", "data", "versions")}
     metric = Metric(name=file.metric.name, mode=file.metric.mode)
     measured = {name: getattr(file.metric, name) for name in ("value", "interval", "values")}
     return Export(plan=plan, metric=metric, origins=file.decided, **measured, **shared)
 
 
-def _text(path: Path) -> str:
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: expected a file that `tune export` wrote, got a folder")
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: expected an ordinary file")
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; write one with: tune export STUDY --out {path.name}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > LARGEST:
-        raise InputError(f"{path}: expected at most {LARGEST:,} bytes, got more")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text, got the byte 0x{data[error.start]:02x} at {error.start}") from None
-
-
-def _parsed(path: Path, text: str) -> dict[str, Any]:
-    """The content as plain data: nothing in the file is carried out, and nothing in it is said twice."""
-    if path.suffix == ".json":
-        content = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number)
-    else:
-        content = _parsed_yaml(text)
-    if not isinstance(content, dict):
-        raise ValueError(f"expected keys and values ({', '.join(_Content.model_fields)}), got {_shown(content)}")
-    return content
-
-
-def _parsed_yaml(text: str) -> Any:
-    yaml = YAML(typ="safe", pure=True)
-    try:
-        depth = 0
-        for event in yaml.parse(io.StringIO(text)):
-            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            if depth > DEEPEST:
-                raise ValueError(NESTED)
-            for kind in ("anchor", "tag"):
-                if getattr(event, kind, None) is not None:
-                    line = event.start_mark.line + 1
-                    raise ValueError(f"line {line}: expected plain values, got the {kind} {str(getattr(event, kind))!r}")
-        return yaml.load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(f"{where}not YAML: {(error.problem or error.context or '').strip()}") from None
-    except YAMLError as error:
-        raise ValueError(f"not YAML: {str(error).strip().splitlines()[0]}") from None
-
-
-def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"{twice}: given twice")
-    return dict(pairs)
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"expected finite numbers, got {word}")
-
-
-def _only_text_keys(content: Any, where: str = "") -> None:
-    """Raises: ValueError. (Of JSON all keys are; YAML may have numbers and lists there.)"""
-    parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
-    for key, value in parts:
-        if isinstance(content, dict) and not isinstance(key, str):
-            raise ValueError(f"{where or 'the file'}: expected names as keys, got {_shown(key)}")
-        _only_text_keys(value, f"{where}.{key}" if where and isinstance(key, str) else f"{where}[{key}]" if where else str(key))
-
-
 def _plan(content: dict[str, Any]) -> Plan:
     for name in ("lr", "step_nums"):
         if name in content and (isinstance(content[name], bool) or not isinstance(content[name], int | float)):
-            raise ValueError(f"plan.{name}: expected a number, got {_shown(content[name])}")
+            raise ValueError(f"plan.{name}: expected a number, got {shown(content[name])}")
     try:
         return Plan.read(content)
     except ValidationError as error:
@@ -338,7 +257,7 @@ def _problem(error: ValidationError, base: tuple[str, ...], model: type[Value]) 
     if kind == "extra_forbidden":
         return f"{key}: unknown key; valid keys: {', '.join(_valid_keys(model, place[:-1]))}"
     if kind == "union_tag_invalid":
-        return f"{key}.shape: expected one of {found['ctx']['expected_tags']}, got {_shown(found['ctx']['tag'])}"
+        return f"{key}.shape: expected one of {found['ctx']['expected_tags']}, got {shown(found['ctx']['tag'])}"
     if kind == "union_tag_not_found":
         return f"{key}.shape: missing; expected one of {', '.join(map(repr, _shapes()))}"
     if kind == "missing" and isinstance(place[-1], int):
@@ -351,7 +270,7 @@ def _problem(error: ValidationError, base: tuple[str, ...], model: type[Value]) 
         expected = f"a number {expected}"
     if "segments" in place and place[-1] == "steps" and found["input"] is None:
         return f"{key}: missing; expected a number of steps"
-    return f"{key}: expected {expected}, got {_shown(found['input'])}"
+    return f"{key}: expected {expected}, got {shown(found['input'])}"
 
 
 def _key(place: Sequence[str | int]) -> str:
@@ -387,9 +306,3 @@ def _within(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseMode
 def _shapes() -> dict[str, type[Value]]:
     """The schedules by the name that a file calls them."""
     return {kind.model_fields["shape"].default: kind for kind in get_args(get_args(Schedule)[0])}
-
-
-def _shown(value: Any) -> str:
-    """A value in an error: short, whatever it is, and without a line break."""
-    names = {dict: "a mapping", list: "a list", tuple: "a list", type(None): "nothing"}
-    return names.get(type(value)) or reprlib.repr(value)

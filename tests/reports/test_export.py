@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.export import LARGEST, read_export, write_export
+from reports.export import read_export, write_export
+from reports.reading import LARGEST
 from studies.errors import InputError, StorageError
 from studies.plan import Plan, Segment, constant
 from studies.recipe import Recipe

@@ -130,10 +130,10 @@ def test_not_a_bit_of_a_lane_depends_on_its_company(name):
 @pytest.mark.parametrize(
     ("trainings", "told"),
     [
-        (lambda: lanes("Plain", optimizer="adam"), "only plain SGD at one batch size and seed can be"),
-        (lambda: lanes("TwoRates"), "only plain SGD at one batch size and seed can be"),
-        (lambda: mixed(batch_size=9), "only plain SGD at one batch size and seed can be"),
-        (lambda: mixed(seed=9), "only plain SGD at one batch size and seed can be"),
+        (lambda: lanes("Plain", optimizer="adam"), "only plain SGD at one batch size and seed, with one recipe, can be"),
+        (lambda: lanes("TwoRates"), "only plain SGD at one batch size and seed, with one recipe, can be"),
+        (lambda: mixed(batch_size=9), "only plain SGD at one batch size and seed, with one recipe, can be"),
+        (lambda: mixed(seed=9), "only plain SGD at one batch size and seed, with one recipe, can be"),
         (lambda: [*lanes("Plain"), *lanes("Line")], "they are not at one step of one task"),
         (lambda: lanes("Frozen"), "only models all of whose parameters are trained, in single precision, can be"),
     ],

@@ -80,7 +80,8 @@ class Probes:
         return None
 
     def _key(self, plan: Plan) -> str:
-        return f"{self._kind} {plan.optimizer} {plan.batch_size}"
+        recipe = f" {plan.recipe.model_dump_json()}" if plan.recipe else ""
+        return f"{self._kind} {'+'.join(plan.optimizers)} {plan.batch_size}{recipe}"
 
     def _read(self) -> dict[str, Probe]:
         try:
