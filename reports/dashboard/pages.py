@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -200,11 +202,17 @@ class Pages:
 
     def stage(self, request: Request) -> Response:
         study, part = self._stage(self._overview(request.path_params["name"]), request)
-        pages = max(1, math.ceil(len(part["rows"]) / views.PAGE))
-        given = request.query_params.get("page", "1")
+        asked = {name: request.query_params.get(name, "") for name in ("state", "sort", "down", "page")}
+        rows = views.chosen(part["rows"], asked["state"], asked["sort"], asked["down"] == "1")
+        pages, given = max(1, math.ceil(len(rows) / views.PAGE)), asked["page"]
         page = min(max(int(given), 1), pages) if given.isascii() and given.isdecimal() and len(given) < 9 else 1
-        rows = part["rows"][(page - 1) * views.PAGE : page * views.PAGE]
-        return html("stage.html", study=study, part=part, rows=rows, page=page, pages=pages)
+
+        def address(**changes: Any) -> str:
+            return "?" + urlencode({name: value for name, value in {**asked, "page": "", **changes}.items() if value})
+
+        shown = rows[(page - 1) * views.PAGE : page * views.PAGE]
+        found = {"study": study, "part": part, "rows": shown, "page": page, "pages": pages}
+        return html("stage.html", **found, asked=asked, address=address)
 
     def trial(self, request: Request) -> Response:
         found = self._trial(request)

@@ -48,7 +48,7 @@ ENVIRONMENT = Environment(
 ENVIRONMENT.filters.update(
     number=words.number, measured=words.measured, duration=words.duration, plan=words.plan, moment=moment, coded=coded
 )
-ENVIRONMENT.globals.update(api=API, plotly_address=PLOTLY)
+ENVIRONMENT.globals.update(api=API, plotly_address=PLOTLY, count=words.count)
 
 
 def html(template: str, status: int = 200, **values: Any) -> HTMLResponse:

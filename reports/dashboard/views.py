@@ -88,6 +88,19 @@ def ordered(rows: Iterable[View], metric: Metric) -> list[View]:
     return sorted(rows, key=place)
 
 
+SORTED_BY = ("number", "lr", "batch_size", "momentum", "step", "value")
+"""What a table of trials may be sorted by."""
+
+
+def chosen(rows: Sequence[View], state: str, sort: str, down: bool) -> list[View]:
+    """Rows in one state ("": in any), in the order of one of their values ("": as they are ordered); those without it last."""
+    found = [line for line in rows if state in ("", line["state"])]
+    if sort not in SORTED_BY:
+        return found
+    known = sorted((line for line in found if line[sort] is not None), key=lambda line: line[sort], reverse=down)
+    return known + [line for line in found if line[sort] is None]
+
+
 def leading(rows: Sequence[View], most: int) -> list[View]:
     """Of a stage's rows, in their order, those that are to be seen in its charts; by number, as a stage's trials are."""
     return sorted(rows[:most], key=lambda line: line["number"])

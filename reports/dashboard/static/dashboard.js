@@ -5,6 +5,7 @@
 import { draw } from "./charts.js";
 
 const EVERY = 2000; // milliseconds
+const SOON = 400; // while something is being made for this page
 const main = document.querySelector("main");
 const connection = document.getElementById("connection");
 let asking = false;
@@ -134,8 +135,13 @@ document.addEventListener("input", ({ target }) => target.form && say(target.for
 document.addEventListener("reset", ({ target }) => setTimeout(() => say(target)));
 document.querySelectorAll("form").forEach(say);
 
+async function watch() {
+  await poll();
+  setTimeout(watch, main.querySelector(".waiting") ? SOON : EVERY);
+}
+
 draw();
 if (main.dataset.poll) {
-  setInterval(poll, EVERY);
+  setTimeout(watch, SOON);
   document.addEventListener("visibilitychange", poll);
 }

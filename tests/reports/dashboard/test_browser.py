@@ -1,5 +1,6 @@
 """The pages as a person meets them, in a real Chromium: live, to be resumed from, by keyboard, narrow and in the dark."""
 
+import re
 import subprocess
 import sys
 from contextlib import closing, contextmanager
@@ -8,6 +9,7 @@ import pytest
 
 from studies.ledger import Store
 from studies.study import StudyState
+from studies.trial import State
 from studies.workspace import default_storage
 from tests.reports.dashboard import sample
 from tests.reports.dashboard.conftest import ROOT, driving, eventually, serving
@@ -281,3 +283,16 @@ def test_the_json_says_what_the_page_says(server):
     assert study["stages"][0]["counts"] == {"complete": 3, "pruned": 3, "diverged": 1, "failed": 1}
     trial = server.client.get("/tuner/api/v1/studies/flowers/trials/stage3/8").json()
     assert (trial["step"], trial["steps"], trial["begun"], trial["state"]) == (6000, 6000, 2700, "complete")
+
+
+def test_a_table_is_sorted_and_filtered_by_its_address(server):
+    def numbers(query: str) -> list[str]:
+        page = server.client.get(f"/studies/flowers/stages/stage2?{query}").text
+        return re.findall(r'<tr id="stage2-trial-(\d+)"', page)
+
+    trials = server.store.trials("flowers", "stage2", 1)
+    assert numbers("sort=number") == [str(trial.number) for trial in trials]
+    rates = [trial.plan.lr for trial in trials if trial.state is State.PRUNED]
+    assert [trials[int(number)].plan.lr for number in numbers("state=pruned&sort=lr&down=1")] == sorted(rates, reverse=True)
+    assert numbers("sort=value&down=1")[-1] == "0"  # it diverged: it has no value
+    assert numbers("state=nothing&sort=nothing") == []
