@@ -35,7 +35,6 @@ OPTIMIZERS: Mapping[str, Mapping[str, Any]] = {
 
 GLIDES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 
-
 SAID = ("weight_decay", "dropout", "label_smoothing", "mixup", "cutmix", "flip", "color_jitter", "accumulate")
 """Of the recipe. (timm's RandAugment has other operations and magnitudes, its crops no padding, its erasing no fixed size.)"""
 
@@ -49,7 +48,9 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
         raise Unsayable("timm counts in epochs, and the task does not say of how many training examples")
     if batch_size % 2 and (plan.recipe.mixup or plan.recipe.cutmix):
         raise Unsayable(f"timm mixes batches of an even number of examples, and {batch_size} is odd")
-    updates = math.ceil(examples // batch_size / pieces)  # the last one takes the pieces that are left
+    updates = math.ceil(examples // batch_size / pieces)
+    if fewer := examples // batch_size % pieces:
+        notes += (f"the last update of an epoch is of {fewer} of {pieces} pieces",)
     if not updates:
         raise Unsayable(f"timm drops a batch that is not full, and {examples} examples do not fill one of {batch_size}")
     whole = _whole(path, updates)
@@ -72,15 +73,20 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
         **_recipe(plan.recipe),
         "seed": plan.seed,
     }
-    comments = {"epochs": f"of {updates:,} updates: {examples:,} training examples", "opt": f"the plan's {plan.optimizer}"}
-    comments["scale"] = "no crops; what the task's own data set does is not said here"
+    return yaml(fields, _comments(plan, fields["sched"], f"of {updates:,} updates: {examples:,} training examples")), notes
+
+
+def _comments(plan: Plan, sched: str, epochs: str) -> dict[str, str]:
+    """What a reader needs to know beside a field; epochs: of what."""
+    told = {"opt": f"the plan's {plan.optimizer}", "epochs": epochs}
+    told["scale"] = "no crops; what the task's own data set does is not said here"
     if plan.recipe.dropout:
-        comments["drop"] = "where timm's model has it: before its classifier, as a rule"
-    if fields["sched"] == "multistep":
-        comments["decay_milestones"] = "timm drops the rate one update before a milestone is passed"
-    if fields["sched"] == "wsd":
-        comments["sched"] = "timm 1.0.31 or newer"
-    return yaml(fields, comments), notes
+        told["drop"] = "where timm's model has it: before its classifier, as a rule"
+    if sched == "multistep":
+        told["decay_milestones"] = "timm drops the rate one update before a milestone is passed"
+    if sched == "wsd":
+        told["sched"] = "timm 1.0.31 or newer"
+    return told
 
 
 def _whole(path: Phases, updates: int) -> Phases:

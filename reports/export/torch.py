@@ -64,7 +64,6 @@ def make_scheduler(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler
     return torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 '''
 
-
 GROUPS = '''\
     parameters = list(parameters)
     spared = {"params": [each for each in parameters if each.ndim < 2], "weight_decay": 0.0}  # biases and norms

@@ -397,6 +397,12 @@ def test_a_batch_in_pieces_is_one_update(trainer, tmp_path):
     assert notes == () and found == pytest.approx(planned(plan), rel=1e-9)
 
 
+def test_pieces_that_are_left_at_the_end_of_an_epoch_are_an_update(tmp_path):
+    plan = path(hold(22), recipe=Recipe(accumulate=2))
+    file, notes = written("timm", plan, tmp_path, 21 * BATCH // 2)
+    assert notes == ("the last update of an epoch is of 1 of 2 pieces",) and yaml.safe_load(file.read_text())["epochs"] == 2
+
+
 def test_label_smoothing_is_torchs_or_is_left_to_do(tmp_path):
     for trainer in ("timm", "transformers"):
         pytest.importorskip(trainer, reason=f"{trainer} is not installed")
