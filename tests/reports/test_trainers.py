@@ -18,7 +18,7 @@ from studies.plan import Plan, Segment
 from studies.recipe import Recipe
 from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
 from tests.reports.sample import stage3
-from trainables.recipe.optimizers import OPTIMIZERS
+from trainables.recipe.optimizers import OPTIMIZERS, make_optimizer
 
 DECISION = stage3().decision
 BATCH, UPDATES = 8, 10
@@ -142,6 +142,12 @@ class Images(torch.utils.data.Dataset):
 
     def __getitem__(self, i):
         return {"x": torch.ones(2) * i, "labels": torch.tensor(0.0)}
+
+
+class Held(nn.Module):
+    def __init__(self, parameter):
+        super().__init__()
+        self.parameter = parameter
 
 
 class Model(nn.Module):
@@ -273,11 +279,11 @@ def test_code_says_every_path_and_arguments_refuse_those_they_have_no_words_for(
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 @pytest.mark.parametrize("momentum", [0.0, 0.85])
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS.keys() - {"heavyball", "lars"}))
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS.keys() - {"heavyball"}))
 def test_the_optimizer_is_the_plans(trainer, name, momentum, tmp_path):
     plan = path(hold(1), optimizer=name, momentum=momentum)
-    if (trainer, name) == ("transformers", "nadam"):
-        with pytest.raises(InputError, match="no optimizer 'nadam'; .*: yaml, json, timm, lightning, torch$"):
+    if trainer == "transformers" and name in ("nadam", "lars"):
+        with pytest.raises(InputError, match=f"no optimizer '{name}'; .*: yaml, json, timm, lightning, torch$"):
             written(trainer, plan, tmp_path)
         return
     file, _ = written(trainer, plan, tmp_path)
@@ -289,6 +295,27 @@ def test_the_optimizer_is_the_plans(trainer, name, momentum, tmp_path):
         assert type(theirs) is type(ours)
     for group, key in product(theirs.param_groups, same):
         assert np.all(np.equal(group[key], ours.defaults[key])), key  # betas may be a list
+
+
+def trained(optimizer, parameter, plan):
+    """The parameter after the plan's steps down a slope that is steeper the further away."""
+    for step in range(plan.steps):
+        optimizer.param_groups[0]["lr"] = plan.at(step)
+        parameter.grad = 2 * parameter.detach()
+        optimizer.step()
+    return parameter.detach()
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_heavy_ball_whose_velocity_follows_the_rate_is_sgd(trainer, tmp_path):
+    plan = path(glide(Linear, 60), optimizer="heavyball", recipe=Recipe(momentum_correction=True))
+    theirs = RATES[trainer](written(trainer, plan, tmp_path)[0])[1]
+    assert type(theirs) is torch.optim.SGD and not theirs.defaults["nesterov"]
+    one, other = (nn.Parameter(torch.tensor([3.0])) for _ in range(2))
+    sgd = torch.optim.SGD([other], momentum=plan.momentum)
+    assert trained(make_optimizer(Held(one), plan), one, plan) == pytest.approx(trained(sgd, other, plan), rel=1e-5)
+    with pytest.raises(InputError, match=f"--format {trainer}: .*'heavyball'.*: yaml, json$"):
+        written(trainer, plan.but(recipe=Recipe()), tmp_path)
 
 
 def test_an_optimizer_of_the_tasks_own_has_no_words(tmp_path):
