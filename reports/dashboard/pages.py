@@ -198,7 +198,7 @@ class Pages:
 
     def study(self, request: Request) -> Response:
         study = self._study(request.path_params["name"])
-        return html("study.html", study=study, log=views.tail(study["log"]), most=views.ROWS)
+        return html("study.html", study=study, log=views.tail(study["log"]), most=views.ROWS, curves=CURVES)
 
     def stage(self, request: Request) -> Response:
         study, part = self._stage(self._overview(request.path_params["name"]), request)

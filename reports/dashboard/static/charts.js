@@ -19,7 +19,8 @@ Document.prototype.createElement = function (name, ...more) {
 let loading;
 const plotly = () => (loading ??= new Promise((loaded, failed) => {
   const script = document.createElement("script");
-  Object.assign(script, { src: document.getElementById("plotly").href, onload: loaded, onerror: failed });
+  const again = () => failed((loading = undefined));
+  Object.assign(script, { src: document.getElementById("plotly").href, onload: loaded, onerror: again });
   document.head.append(script);
 }));
 
@@ -33,11 +34,11 @@ const where = (kind, letter, panel) => (kind === "part" ? `${letter}${panel || "
 function translate(chart, width) {
   const panels = chart.panels;
   const total = panels.reduce((sum, panel) => sum + panel.height, 0);
-  const beside = panels.flatMap((panel) => panel.words.filter(({ x, in: frame }) => frame[0] === "part" && x > 1));
-  const right = Math.max(8, ...beside.filter((text) => written(text, width)).map(({ text }) => 14 + 6.4 * text.length));
+  const labels = panels.flatMap((panel) => panel.words.filter(({ x, in: frame }) => frame[0] === "part" && x > 1));
+  const right = Math.max(8, ...labels.filter((text) => written(text, panels[0], width)).map(({ text }) => 14 + 7.2 * text.length));
   const layout = {
     height: total + 30,
-    margin: { l: 64, r: Math.min(right, width / 3), t: 8, b: 44 },
+    margin: { l: 64, r: Math.min(right, 0.4 * width), t: 8, b: 44 },
     showlegend: false,
     hovermode: "closest",
     hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 13 }, namelength: -1 },
@@ -55,20 +56,28 @@ function translate(chart, width) {
     const number = i ? i + 1 : "";
     const gap = i < panels.length - 1 ? DOWN / total : 0;
     const last = i === panels.length - 1;
-    layout[`xaxis${number}`] = axis(panel.x, { anchor: `y${number}`, showgrid: false, showticklabels: last, nticks: 6, ...(i ? { matches: "x" } : {}) });
-    layout[`yaxis${number}`] = axis(panel.y, { anchor: `x${number}`, domain: [Math.max(0, top - share + gap), top], nticks: 6, gridcolor: colour("line") });
+    const numbers = { nticks: Math.max(4, Math.floor(width / 100)), tickangle: 0, ...(width > NARROW || panel.x.ticks ? {} : { tickformat: "~s" }) };
+    const below = { anchor: `y${number}`, showgrid: false, showticklabels: last, ...numbers, ...(i ? { matches: "x" } : {}) };
+    const beside = { anchor: `x${number}`, domain: [Math.max(0, top - share + gap), top], nticks: 6, gridcolor: colour("line") };
+    layout[`xaxis${number}`] = axis(panel.x, below);
+    layout[`yaxis${number}`] = axis(panel.y, beside);
     top -= share;
     for (const band of panel.bands) layout.shapes.push(shape(band, panel, number));
     for (const line of panel.lines) {
       if (line.in[0] === "part" || line.in[1] === "part") layout.shapes.push(rule(line, panel, number));
       else traces.push(trace(line, number));
     }
-    for (const text of panel.words) if (written(text, width)) layout.annotations.push(annotation(text, panel, number));
+    for (const text of panel.words) if (written(text, panel, width)) layout.annotations.push(annotation(text, panel, number));
   });
   return { traces, layout };
 }
 
-const written = (text, width) => width > NARROW || text.bold || text.in[0] !== "part" || text.x <= 1;
+// Whether there is room for what is written: in each cell of a heat map, beside each curve.
+function written(text, panel, width) {
+  if (text.bold) return true;
+  if (panel.x.ticks) return (0.8 * width) / panel.x.ticks.length > 7 * text.text.length;
+  return width > NARROW || text.in[0] !== "part" || text.x <= 1;
+}
 
 function axis({ name, log, shown, ticks }, more) {
   const from = (value) => (log ? Math.log10(value) : value);
@@ -162,24 +171,32 @@ async function read(address, version) {
   if (last && last.wanted === version) return last.charts;
   const charts = fetch(address).then((answer) => answer.json()).then((body) => body.charts ?? []);
   known.set(address, { wanted: version, charts });
+  charts.catch(() => known.delete(address));
   return charts;
 }
 
-// Every chart of the page that is not as the server has it.
+// Every chart of the page that is not as the server has it; what fails is tried again the next time.
 export async function draw(anew = false) {
   for (const place of document.querySelectorAll("[data-chart]")) {
     const { charts: address, chart: name, version } = place.dataset;
     if (!anew && place.drawn === version) continue;
     place.drawn = version;
-    const chart = (await read(address, version)).find((one) => one.name === name);
-    if (!chart || !place.isConnected) continue;
-    await plotly();
-    const { traces, layout } = translate(chart, place.clientWidth);
-    await Plotly.react(place, traces, layout, { displayModeBar: false, responsive: true });
-    place.ariaBusy = null;
-    if (!place.listens) place.on("plotly_click", ({ points }) => open(place, points[0].data.meta));
-    place.listens = true;
+    try {
+      const [charts] = await Promise.all([read(address, version), plotly()]);
+      const chart = charts.find((one) => one.name === name);
+      if (chart && place.isConnected) await show(place, chart);
+    } catch {
+      place.drawn = null;
+    }
   }
+}
+
+async function show(place, chart) {
+  const { traces, layout } = translate(chart, place.clientWidth);
+  await Plotly.react(place, traces, layout, { displayModeBar: false, responsive: true });
+  place.ariaBusy = null;
+  if (!place.listens) place.on("plotly_click", ({ points }) => open(place, points[0].data.meta));
+  place.listens = true;
 }
 
 function open(place, trial) {

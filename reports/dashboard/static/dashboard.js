@@ -70,6 +70,7 @@ async function poll() {
     const body = await answer.json();
     if (!answer.ok) return tell(body.error);
     if (body.version !== main.dataset.version) await refresh();
+    else draw();
     tell("");
   } catch {
     tell("No answer from the server. Start `tune dashboard` again and open the link that it prints; the tuning itself does not need it.");

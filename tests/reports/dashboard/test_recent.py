@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 from reports.dashboard.recent import Recent
+from tests.reports.dashboard.conftest import eventually
 
 
 def test_an_answer_is_found_once_for_all_who_ask_at_once():
@@ -45,9 +46,17 @@ def test_an_error_is_the_askers_and_the_next_one_asks_anew():
     assert recent.get("study", 1, lambda: "answer") == "answer"
 
 
-def test_the_oldest_of_too_many_answers_is_forgotten():
+def test_of_too_many_answers_the_one_that_was_not_asked_for_longest_is_forgotten():
     recent = Recent(most=2)
-    for key in ("a", "b", "c"):
+    for key in ("a", "b", "a", "c"):
         recent.get(key, 1, lambda key=key: key)
-    assert recent.get("c", 1, lambda: "anew") == "c"
-    assert recent.get("a", 1, lambda: "anew") == "anew"
+    assert recent.get("a", 1, lambda: "anew") == "a"
+    assert recent.get("b", 1, lambda: "anew") == "anew"
+
+
+def test_nobody_waits_for_what_takes_long_once_there_is_an_answer_and_a_failure_is_tried_again():
+    recent, go = Recent(seconds=0.0, share=0.99), Event()
+    assert recent.get("study", 1, lambda: time.sleep(0.11) or "first") == "first"
+    assert recent.get("study", 2, lambda: go.wait(10) and 1 / 0) == "first"
+    go.set()
+    eventually(lambda: recent.get("study", 3, lambda: "third") == "third")
