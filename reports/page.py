@@ -15,6 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from reports import drawing, words
+from reports.diagnosis import Diagnosis, diagnoses
 from reports.figures import CAPTIONS, figures
 from reports.files import write_whole
 from reports.frames import tables
@@ -71,6 +72,7 @@ class Section:
 
     stage: StageResults
     pictures: Sequence[Picture]
+    ailments: Sequence[Diagnosis] = ()
 
     @property
     def name(self) -> str:
@@ -115,7 +117,8 @@ def write_report(folder: Path, study: StudyRecord, stages: Sequence[StageResults
             title = figure.axes[0].get_title(loc="left").replace("\n", " ").replace("\\$", "$")
             images[file] = png(figure)
             pictures.append(Picture(name, title, CAPTIONS[name], file, inline(figure, f"{stage.name}-{name}")))
-        sections.append(Section(stage, pictures))
+        ailments = diagnoses(stage, study.name, str(study.settings.get("task", "TASK")))
+        sections.append(Section(stage, pictures, ailments))
     sheets = {f"tables/{name}.csv": frame.to_csv(index=False) for name, frame in tables(stages).items()}
     for name, content in {**images, **sheets}.items():
         write_whole(folder / name, content)

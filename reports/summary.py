@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports import words
+from reports.diagnosis import diagnoses
 from reports.stages import StageResults
 from studies.decision import Cost, Decision
 from studies.study import StudyRecord, StudyState
@@ -130,6 +131,7 @@ def write_status(
         console.print()
         for stage in results.get(study.name, ()):
             _print(console, decision_in_words(stage.decision) if stage.decision else _undecided(stage))
+            _print(console, _ailments(study, stage))
     for record in wishes:
         console.print(Text(wish_in_words(record)), soft_wrap=True)
 
@@ -178,6 +180,17 @@ def wish_summary(record: WishRecord) -> dict[str, Any]:
     if isinstance(record.wish, Extend | Overrule) and record.wish.plan:
         wish["plan"] = record.wish.plan.describe()
     return {"number": record.number, **wish, "who": record.who, "written": record.written, "past": record.past}
+
+
+def _ailments(study: StudyRecord, stage: StageResults) -> Group:
+    """What ails its trials: a line for each finding and one for what to do."""
+    told = []
+    for one in diagnoses(stage, study.name, str(study.settings.get("task", "TASK"))):
+        seen, style = one.finding, "yellow" if one.winner else ""
+        who = f"the winner, {one.who}" if one.winner else one.who
+        told += [Text.assemble((seen.name, style or "bold"), f" ({who}): {words.plain(seen.saw)}")]
+        told += [Text(words.plain(f"  {seen.means}: {seen.command}"), style="dim")]
+    return Group(*(Padding(line, (0, 0, 0, 2), expand=False) for line in told), *([""] if told else []))
 
 
 def _status(study: StudyRecord, stages: Sequence[StageResults]) -> list[Text]:

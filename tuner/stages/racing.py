@@ -15,9 +15,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from studies.curves import Curve, best_so_far
 from studies.plan import Plan
 from studies.trial import Metric, Trial
-from tuner.stages.rules import Curve, best_so_far, descending
+from tuner.stages.rules import descending
 from tuner.stages.stage import Results
 
 FEWEST = 4

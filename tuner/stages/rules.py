@@ -1,17 +1,12 @@
-"""How is a curve read? Pure functions of curves: lists of (step, value), in the order of steps."""
+"""How are curves read to decide? Pure functions of trials, and of their curves (studies.curves)."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
+from studies.curves import Curve, best_so_far, settled, smooth, tenth
 from studies.trial import Metric, Trial
-
-Curve = Sequence[tuple[int, float]]
-
-FLAT = 0.02
-"""A curve has converged when all but this share of its whole descent lies behind it: what is left is less than the eye
-sees on a plot, and (method 004) less than the safety margin buys."""
 
 MARGIN = 1.5
 """The safety margin of method 004: converged at 4,000, so train 6,000."""
@@ -24,33 +19,9 @@ six; where a task overfits, nearly always."""
 CONFIDENCE = 0.95
 
 
-def smooth(curve: Curve) -> list[tuple[int, float]]:
-    """Running median of three: takes out single spikes, keeps steps and edges. Values that are not finite are infinite."""
-    values = [value if math.isfinite(value) else math.inf for _, value in curve]
-    return [(step, median(values[max(0, i - 1) : i + 2])) for i, (step, _) in enumerate(curve)]
-
-
-def best_so_far(curve: Curve) -> list[tuple[int, float]]:
-    """The lowest smoothed value up to each step."""
-    lowest, low = [], math.inf
-    for step, value in smooth(curve):
-        low = min(low, value)
-        lowest.append((step, low))
-    return lowest
-
-
 def descending(metric: Metric, curve: Curve) -> list[tuple[int, float]]:
     """A curve of the metric as one that falls when it gets better."""
     return [(step, -value if metric.mode == "max" else value) for step, value in curve]
-
-
-def settled(curve: Curve) -> int:
-    """The first step at which all but FLAT of the descent lies behind; 0 for an empty curve or one that never fell."""
-    lowest = best_so_far(curve)
-    if not lowest or not math.isfinite(lowest[0][1]):
-        return 0
-    first, last = lowest[0][1], lowest[-1][1]
-    return next(step for step, low in lowest if low <= last + FLAT * (first - last))
 
 
 def convergence(metric: Metric, trial: Trial) -> int:
@@ -81,13 +52,13 @@ def late(metric: Metric, trial: Trial) -> float:
     """The metric at the end of a single run, as the median of the last tenth of its evaluations (three at least): the last
     value alone is a draw. NaN if it was not measured."""
     values = [value for _, value in trial.curve(metric.name)]
-    return median(values[-_tenth(len(values)) :]) if values else math.nan
+    return median(values[-tenth(len(values)) :]) if values else math.nan
 
 
 def height(metric: Metric, trial: Trial) -> float:
     """What a single run is worth: `late`, wherever along the path it was best (training past that is cut off later)."""
     values = [value if math.isfinite(value) else _worst(metric) for _, value in trial.curve(metric.name)]
-    width = _tenth(len(values))
+    width = tenth(len(values))
     stretches = [median(values[i : i + width]) for i in range(max(1, len(values) - width + 1))] if values else []
     return min(stretches, key=lambda value: better(metric, value), default=math.nan)
 
@@ -96,14 +67,10 @@ def _worst(metric: Metric) -> float:
     return -math.inf if metric.mode == "max" else math.inf
 
 
-def _tenth(evaluations: int) -> int:
-    return max(3, evaluations // 10)
-
-
 def uncertainty(metric: Metric, trial: Trial) -> float:
     """Standard error of `late`: that of a median, 1.25 times that of a mean."""
     evaluations = len(trial.curve(metric.name))
-    return 1.25 * wobble(metric, trial) / math.sqrt(min(_tenth(evaluations), max(1, evaluations)))
+    return 1.25 * wobble(metric, trial) / math.sqrt(min(tenth(evaluations), max(1, evaluations)))
 
 
 def wobble(metric: Metric, trial: Trial) -> float:

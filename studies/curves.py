@@ -1,0 +1,40 @@
+"""How is a curve read? The reading that needs nothing but the curve: a list of (step, value), in the order of steps."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+Curve = Sequence[tuple[int, float]]
+
+FLAT = 0.02
+"""A curve has converged when all but this share of its whole descent lies behind it: what is left is less than the eye
+sees on a plot, and (method 004) less than the safety margin buys."""
+
+
+def smooth(curve: Curve) -> list[tuple[int, float]]:
+    """Running median of three: takes out single spikes, keeps steps and edges. Values that are not finite are infinite."""
+    values = [value if math.isfinite(value) else math.inf for _, value in curve]
+    return [(step, median(values[max(0, i - 1) : i + 2])) for i, (step, _) in enumerate(curve)]
+
+
+def best_so_far(curve: Curve) -> list[tuple[int, float]]:
+    """The lowest smoothed value up to each step."""
+    lowest, low = [], math.inf
+    for step, value in smooth(curve):
+        low = min(low, value)
+        lowest.append((step, low))
+    return lowest
+
+
+def settled(curve: Curve) -> int:
+    """The first step at which all but FLAT of the descent lies behind; 0 for an empty curve or one that never fell."""
+    lowest = best_so_far(curve)
+    if not lowest or not math.isfinite(lowest[0][1]):
+        return 0
+    first, last = lowest[0][1], lowest[-1][1]
+    return next(step for step, low in lowest if low <= last + FLAT * (first - last))
+
+
+def tenth(evaluations: int) -> int:
+    """So many evaluations are the end of a curve of that many: a tenth, three at least."""
+    return max(3, evaluations // 10)
