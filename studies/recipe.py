@@ -150,6 +150,10 @@ Way = Literal[
 ]
 
 
+FLAT = ("constant", "normal", "uniform")
+"""The ways that need no fan."""
+
+
 class Filling(Part):
     """How a tensor is filled at first (torch.nn.init).
 
@@ -170,9 +174,11 @@ class Init(Part):
     bias: Filling | None = None
 
     @model_validator(mode="after")
-    def _something(self):
+    def _possible(self):
         if self == type(self).model_construct():
             raise ValueError(f"expected a filling for one of {', '.join(type(self).model_fields)}")
+        if self.bias and self.bias.way not in FLAT:
+            raise ValueError(f"bias: expected one of {', '.join(FLAT)}, for what has one dimension; got {self.bias.way}")
         return self
 
 

@@ -43,6 +43,19 @@ class Images(Task):
         return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(64, 2))
 
 
+class Colours(Task):
+    """Small pictures, and a model with one of everything that a recipe can be about."""
+
+    def data(self):
+        images = gaussian(53, 3, 6, 6, seed=0).sigmoid()
+        labels = (images[:, 0].mean((1, 2)) > images[:, 1].mean((1, 2))).long()
+        return (images[:37], labels[:37]), (images[37:], labels[37:])
+
+    def model(self):
+        stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3))
+        return nn.Sequential(stem, nn.Flatten(), nn.Linear(64, 2))
+
+
 class Line(Task):
     """Regression, from a column of float64 targets, with every default."""
 
@@ -188,6 +201,28 @@ class NoNumbers(Plain):
 class NoDict(Plain):
     def metrics(self, outputs, targets):
         return 0.5
+
+
+class Flat(Colours):
+    """A model without batch norm and dropout."""
+
+    def model(self):
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+
+
+class Seasoned(Plain):
+    recipe = {"weight_decay": 0.1}
+
+
+class Misspelt(Plain):
+    recipe = {"wait_decay": 0.1}
+
+
+class Hinged(Plain):
+    """A loss that takes labels only."""
+
+    def loss(self, outputs, targets):
+        return nn.functional.multi_margin_loss(outputs, targets)
 
 
 class TwoRates(Plain):

@@ -31,7 +31,7 @@ def prepare(model: nn.Module, recipe: Recipe) -> tuple[nn.Module, ...]:
     if not recipe.freeze:
         return ()
     layers.freeze(model, recipe.freeze.names)
-    return layers.still(model)
+    return layers.still(model, recipe.freeze.names)
 
 
 def loss_of(recipe: Recipe, task: Any, own: Collection[str]) -> Callable[[Any, Any], torch.Tensor]:

@@ -26,10 +26,15 @@ def freeze(model: nn.Module, names: tuple[str, ...]) -> None:
         raise InputError(f"recipe: freeze: expected something left to train; got all of it: {', '.join(names)}")
 
 
-def still(model: nn.Module) -> tuple[nn.Module, ...]:
-    """The norm layers whose parameters are all frozen: their running statistics stay what they were, too."""
-    norms = (layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._NormBase))
-    return tuple(layer for layer in norms if not any(parameter.requires_grad for parameter in layer.parameters()))
+def still(model: nn.Module, names: tuple[str, ...]) -> tuple[nn.Module, ...]:
+    """The norm layers that are frozen, by their own name or with all of their parameters: their running statistics stay what
+    they were, too."""
+    return tuple(
+        layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._NormBase)
+        and (_is_one_of(name, names) or {parameter.requires_grad for parameter in layer.parameters()} == {False})
+    )
 
 
 def named(model: nn.Module, pattern: str, part: str) -> list[nn.Parameter]:
@@ -38,7 +43,7 @@ def named(model: nn.Module, pattern: str, part: str) -> list[nn.Parameter]:
     Raises: InputError if there are none.
     """
     names = dict(model.named_parameters())
-    found = [parameter for name, parameter in names.items() if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")]
+    found = [parameter for name, parameter in names.items() if _is_one_of(name, (pattern,))]
     if not found:
         there = f"there are {_list(names)}"
         raise InputError(f"recipe: {part}: expected the names of parameters or layers; got {pattern!r}; {there}")
@@ -86,6 +91,10 @@ def layers(model: nn.Module) -> list[list[nn.Parameter]]:
         elif own:
             found.append(own)
     return found
+
+
+def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*") for pattern in patterns)
 
 
 def _list(names: dict[str, Any]) -> str:

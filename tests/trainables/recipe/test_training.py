@@ -1,0 +1,160 @@
+"""Does training with a recipe go on bit for bit, fuse where it may, cost nothing where it is off, and refuse nonsense at once?"""
+
+import pytest
+import torch
+
+from studies.errors import InputError, TaskError
+from studies.plan import Plan, Segment, constant
+from studies.recipe import Recipe, kinds
+from studies.schedule import Constant, Linear
+from tests.trainables.helpers import completed, left, points, same, train, values, workload
+from trainables.fused import Fused, hindrance
+
+BASE = Plan(batch_size=8, momentum=0.9, seed=3)
+STEPS = 23
+RECIPES = {
+    "weight_decay": {"rate": 0.01, "biases_and_norms": False},
+    "dropout": 0.4,
+    "label_smoothing": 0.1,
+    "mixup": True,
+    "cutmix": True,
+    "sample_pairing": True,
+    "flip": {"vertical": True},
+    "crop": 1,
+    "color_jitter": True,
+    "randaugment": True,
+    "autoaugment": "cifar10",
+    "cutout": 3,
+    "init": {"conv": "kaiming_normal", "linear": "orthogonal"},
+    "freeze": "0",
+    "layer_rates": {"2": 2.0},
+    "layer_decay": 0.5,
+    "accumulate": 3,
+    "momentum_correction": True,
+}
+WHOLE = {name: part for name, part in RECIPES.items() if name != "freeze"}
+
+
+def path(optimizer="sgd", **recipe):
+    """With a rate that changes on the way."""
+    decay = Segment(steps=12, rate=Linear(lr=0.05, over=12, interval=2))
+    return constant(BASE.but(optimizer=optimizer, recipe=Recipe(**recipe)), 0.05, 11).then(decay)
+
+
+PATHS = {name: path("heavyball" if name == "momentum_correction" else "sgd", **{name: part}) for name, part in RECIPES.items()}
+PATHS["all of it"] = path("heavyball", **WHOLE)
+PATHS["lars"] = path("lars", weight_decay=0.01)
+PATHS["adam, then sgd, then adam"] = BASE.but(optimizer="adam").but(
+    segments=[Segment(steps=n, rate=Constant(lr=0.01), optimizer=name) for n, name in ((9, None), (8, "sgd"), (6, None))]
+)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_in_pieces_it_ends_bit_for_bit_where_it_ends_in_one_go(name, tmp_path):
+    plan = PATHS[name]
+    reports = train("Colours", plan, tmp_path / "whole")
+    assert completed(reports), reports[-1].error
+    told = []
+    for end in (4, 9, 17, STEPS):  # one where an optimizer ends, one just before, one among the steps of a piece
+        torch.rand(3)
+        told += points(train("Colours", plan.upto(end), tmp_path / "pieces"))
+    assert same(left("Colours", plan, tmp_path / "pieces").state, left("Colours", plan, tmp_path / "whole").state)
+    whole, pieces = values(points(reports)), values(told)
+    assert {step: pieces[step] for step in whole} == whole
+
+
+def test_every_part_is_among_these_and_does_something(tmp_path):
+    assert RECIPES.keys() == kinds().keys()
+    plain = {}
+    for plan in PATHS.values():
+        start = plan.but(recipe=Recipe())
+        if start not in plain:
+            plain[start] = left_after(start)
+        assert plan.recipe == Recipe() or not same(left_after(plan), plain[start]), plan.recipe
+
+
+def left_after(plan):
+    training = workload("Colours").trainable(plan, "cpu")
+    for steps, rate in plan.stretches(0, plan.steps):
+        training.train(steps, rate)
+    return training.model.state_dict()
+
+
+def test_frozen_layers_stay_what_they_were():
+    training = workload("Colours").trainable(path(freeze="0"), "cpu")
+    before = {name: value.clone() for name, value in training.model.state_dict().items()}
+    training.train(5, 0.05)
+    after = training.model.state_dict()
+    assert {name for name in after if not torch.equal(after[name], before[name])} == {"2.weight", "2.bias"}
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 50])
+def test_a_batch_in_pieces_gives_the_gradient_of_the_whole(pieces):
+    whole, parts = (workload("Words").trainable(path(**recipe), "cpu") for recipe in ({}, {"accumulate": pieces}))
+    for _ in range(5):
+        assert parts.train(1, 0.05) == pytest.approx(whole.train(1, 0.05), rel=1e-5)
+    for one, other in zip(whole.model.parameters(), parts.model.parameters()):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-6) and torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+    assert parts.approximations == ()
+
+
+def test_under_batch_norm_pieces_are_an_approximation_and_said_to_be():
+    (told,) = workload("Colours").trainable(path(accumulate=2), "cpu").approximations
+    assert told.startswith("accumulate: batch norm sees pieces of a batch")
+
+
+@pytest.mark.parametrize("recipe", [{"mixup": True, "crop": 1, "label_smoothing": 0.1}, {"init": {"conv": "orthogonal"}}])
+def test_fused_lanes_train_as_alone(recipe):
+    task, plans = workload("Flat"), [constant(BASE.but(recipe=Recipe(**recipe)), lr, 8) for lr in (0.05, 0.01)]
+    fused = [task.trainable(plan, "cpu") for plan in plans]
+    assert hindrance(fused) == ""
+    together = Fused(fused).train(6, [0.05, 0.01])
+    alone = [task.trainable(plan, "cpu").train(6, plan.lr) for plan in plans]
+    assert together == pytest.approx(alone, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "recipes, told",
+    [
+        ([{"mixup": True}, {}], "only plain SGD at one batch size and seed, with one recipe, can be"),
+        *(
+            ([{name: RECIPES[name]}] * 2, f"only plain SGD can be, which {name} in the recipe is not")
+            for name in ("weight_decay", "freeze", "layer_rates", "layer_decay", "accumulate")
+        ),
+    ],
+)
+def test_what_cannot_be_fused_says_why(recipes, told):
+    task = workload("Colours")
+    assert hindrance([task.trainable(path(**recipe), "cpu") for recipe in recipes]) == told
+
+
+@pytest.mark.parametrize(
+    "name, recipe, words",
+    [
+        ("Line", {"label_smoothing": 0.1}, "label_smoothing: expected classes as targets, .*; got torch.float64 of shape"),
+        ("Line", {"crop": 1}, r"crop: expected batches of images, .*; got a tensor of shape \(16, 3\)"),
+        ("Words", {"mixup": True}, "mixup: expected inputs that can be blended, .*; got dict"),
+        ("Hinged", {"mixup": True}, "mixup: expected a loss that takes soft labels"),
+        ("Plain", {"cutmix": True}, "cutmix: expected batches of images"),
+        ("Plain", {"dropout": 0.1}, "dropout: expected a model with dropout layers; Linear has none"),
+        ("Plain", {"freeze": "head"}, "freeze: expected the names of parameters or layers; got 'head'"),
+        ("Plain", {"momentum_correction": True}, "momentum_correction: expected heavyball"),
+        ("TwoRates", {"weight_decay": 0.1}, "weight_decay: expected a task without an optimizer of its own"),
+        ("Bandit", {"weight_decay": 0.1}, "recipe: expected a Task, .*; Bandit trains in its own way"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_trains(name, recipe, words):
+    with pytest.raises(InputError, match=words):
+        workload(name).trainable(path(**recipe), "cpu")
+
+
+def test_a_task_may_have_a_recipe_of_its_own():
+    assert workload("Plain").recipe == Recipe()
+    assert workload("Seasoned").recipe == Recipe(weight_decay=0.1)
+    with pytest.raises(TaskError, match="Misspelt.recipe: wait_decay: expected one of weight_decay, dropout, "):
+        workload("Misspelt").recipe  # noqa: B018
+
+
+def test_looking_whether_a_recipe_goes_with_the_data_leaves_the_model_as_it_was():
+    looked, plain = (workload("Colours").trainable(path(**recipe), "cpu") for recipe in ({"mixup": True}, {}))
+    assert same(looked.model.state_dict(), plain.model.state_dict())

@@ -1,0 +1,99 @@
+"""From a recipe in a file to its export, trained once more; and what a file may say."""
+
+import json
+
+import pytest
+
+from reports.export import read_export
+from studies.ledger import Store
+from studies.recipe import Recipe, kinds
+from tuner.cli import _run
+
+NORMED = """
+from torch import nn
+from trainables.tasks.digits import Digits
+class Normed(Digits):
+    recipe = {"accumulate": 2}
+    def model(self): return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 10))
+"""
+SHORT = ["--lrs", "0.1,0.03", "--max-steps", "48", "--eval-examples", "512", "--seed", "3", "--runner", "serial", "--json"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "normed.py").write_text(NORMED)
+    return tmp_path
+
+
+def last_line(capsys):
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_a_recipe_from_a_file_is_tuned_with_recorded_exported_and_trained_again(home, capsys):
+    file = home / "recipe.yaml"
+    file.write_text("mixup: 0.2\ncrop: {padding: 1}\nweight_decay: {rate: 5.0e-4, biases_and_norms: false}\n")
+    assert _run(["stage1", "--recipe", "recipe.yaml", *SHORT]) == 0
+    (stage,) = last_line(capsys)["stages"]
+    recipe = Recipe(mixup=0.2, crop=1, weight_decay={"rate": 5e-4, "biases_and_norms": False})
+    assert Recipe(**stage["winner"]["recipe"]) == recipe
+    file.unlink()  # it is recorded
+    assert _run(["resume", "digits", "--json"]) == 0
+    again = last_line(capsys)["stages"][0]
+    assert again["winner"] == stage["winner"] and again["value"] == stage["value"]
+    best = home / "tune-runs" / "digits" / "best.yaml"
+    assert read_export(best).plan.recipe == recipe
+    assert _run(["train", str(best), "--json"]) == 0
+    assert last_line(capsys)["value"] == stage["value"] == read_export(best).value
+
+
+def test_a_tasks_own_recipe_holds_until_a_file_says_otherwise_and_the_decision_says_what_is_only_near(home, capsys):
+    assert _run(["stage1", "--task", "normed.py:Normed", *SHORT]) == 0
+    (stage,) = last_line(capsys)["stages"]
+    assert stage["winner"]["recipe"] == {"accumulate": {"pieces": 2}}
+    assert any(warning.startswith("accumulate: batch norm sees pieces") for warning in stage["warnings"])
+    (home / "plain.yaml").write_text("flip: true\n")
+    assert _run(["stage1", "--task", "normed.py:Normed", "--study", "other", "--recipe", "plain.yaml", *SHORT]) == 0
+    (stage,) = last_line(capsys)["stages"]
+    assert stage["winner"]["recipe"] == {"flip": {"p": 0.5, "vertical": False}}
+    assert not any("accumulate" in warning for warning in stage["warnings"])
+    store = Store(f"sqlite:///{home}/tune-runs/studies.db")
+    assert [record.settings["recipe"] for record in store.studies() if record.name == "Normed"] == [None]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("mixupp: 0.2\n", ["mixupp", "expected one of weight_decay", "momentum_correction"]),
+        ("color_jitter: {hue: 0.1}\n", ["color_jitter.hue", "expected one of brightness, contrast, saturation"]),
+        ("mixup: yes please\n", ["mixup.alpha", "number", "yes please"]),
+        ("mixup: 0.2\nmixup: 0.4\n", ["line 2", "mixup"]),
+        ("- mixup\n", ["expected keys and values (weight_decay", "a list"]),
+        ("", ["expected keys and values", "nothing"]),
+        ("mixup: !!python/object:os.system {}\n", ["line 1", "tag"]),
+        ("#" * 100_001, ["at most 100,000 bytes"]),
+        ("dropout: 0.1\n", ["recipe: dropout: expected a model with dropout layers; Sequential has none"]),
+        ("freeze: head\n", ["recipe: freeze", "'head'", "0.weight"]),
+        ("init: {bias: xavier_uniform}\n", ["init", "bias", "xavier_uniform"]),
+    ],
+)
+def test_a_file_that_says_nonsense_is_refused_in_a_line(home, capsys, content, words):
+    (home / "recipe.yaml").write_text(content)
+    assert _run(["stage1", "--recipe", "recipe.yaml", *SHORT]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and all(word in told[0] for word in words), told
+
+
+def test_a_file_that_is_not_there_is_refused(home, capsys):
+    assert _run(["run", "--recipe", "none.yaml", *SHORT]) == 2
+    assert "none.yaml: no such file" in capsys.readouterr().err and not (home / "tune-runs").exists()
+
+
+def test_the_parts_are_told_with_what_they_do(capsys):
+    assert _run(["recipes", "--json"]) == 0
+    read = capsys.readouterr()
+    parts = json.loads(read.out)["parts"]
+    assert [part["name"] for part in parts] == list(kinds())
+    assert parts[list(kinds()).index("mixup")]["values"] == {"alpha": {"default": 0.2}}
+    assert len(read.err.splitlines()) == len(parts)
