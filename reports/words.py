@@ -73,13 +73,19 @@ def shape(rate: Schedule) -> str:
 def plan(given: Plan) -> str:
     """The plan in a line."""
     parts = (f"lr {number(given.lr)}", f"batch size {given.batch_size:,}", f"momentum {number(given.momentum)}")
-    return ", ".join((*parts, count(given.steps, "step"), given.optimizer, schedule(given)))
+    return ", ".join((*parts, count(given.steps, "step"), given.optimizer, schedule(given), *recipe(given)))
+
+
+def recipe(given: Plan) -> list[str]:
+    """The parts that are on: "mixup 0.2", "flip 0.5"."""
+    told = {name: [number(value) for _, value in part if type(value) in (int, float)] for name, part in given.recipe.parts()}
+    return [" ".join([name, *values]) for name, values in told.items()]
 
 
 def brief(given: Plan) -> str:
     """What sets a plan apart from its neighbours in a stage, in few letters."""
-    parts = (f"lr {number(given.lr)}", f"batch {given.batch_size:,}", f"m {number(given.momentum)}", schedule(given))
-    return ", ".join((*parts, f"seed {given.seed}") if given.seed else parts)
+    parts = [f"lr {number(given.lr)}", f"batch {given.batch_size:,}", f"m {number(given.momentum)}", schedule(given)]
+    return ", ".join([*parts, *recipe(given), *([f"seed {given.seed}"] if given.seed else [])])
 
 
 def last_line(error: str) -> str:

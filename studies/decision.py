@@ -12,6 +12,7 @@ QUESTIONS = {
     "stage1": "Which learning rate, and how many steps?",
     "stage2": "Which batch size and which momentum, jointly?",
     "stage3": "Does decaying the learning rate help, and how?",
+    "stage4": "Which tricks of the bag help, and by how much?",
 }
 """What each stage is to find out."""
 

@@ -128,6 +128,10 @@ STAGE3 = {
     "lazy_interval": _option(int, "Steps between recomputations of linear and cosine rates; 100 if not given."),
 }
 
+STAGE4 = {
+    "tricks": _list(str, "Parts of a recipe, NAME or NAME=VALUE; of the usual ones those that the task can take, if not given."),
+}
+
 
 def command(name: str, help: str, *groups: dict[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a command whose options are those of the groups; the function gets those that were given, as keywords."""
@@ -188,6 +192,11 @@ def stage2(json: bool, **given: Any) -> None:
 @command("stage3", "Stage 3: the decay of the rate, from stage 2's winner.", COMMON, STAGE3, JSON)
 def stage3(json: bool, **given: Any) -> None:
     _start(given, ("stage3",), json)
+
+
+@command("stage4", "Stage 4: the bag of tricks, each by itself and stacked, from stage 3's winner.", COMMON, STAGE4, JSON)
+def stage4(json: bool, **given: Any) -> None:
+    _start(given, ("stage4",), json)
 
 
 @command("resume", "Go on with a stopped study, as it was started.", STUDY, PLACE, JSON)

@@ -1,17 +1,19 @@
 """What can a person set, and what holds where they set nothing?"""
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import from_json
 
 from studies.errors import InputError
 from studies.plan import Plan
-from studies.recipe import Recipe
+from studies.recipe import Recipe, kinds
 from studies.trial import Metric
 from studies.value import Count, Natural, Positive, Value, problem
 from trainables.trainable import Workload
-from tuner.stages import stage1, stage2, stage3
+from tuner.stages import stage1, stage2, stage3, stage4
 from tuner.stages.stage import Stage
 
 EVALUATIONS = 100
@@ -23,6 +25,9 @@ third of a training step."""
 
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 1_000, 50_000
 """Of the longest path of stage 1, where --max-steps is not given."""
+
+STAGES = ("stage1", "stage2", "stage3")
+"""Of `tune run`. The bag of tricks, stage 4, is opened on request."""
 
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Several = Annotated[int, Field(strict=True, ge=1, le=10_000)]
@@ -37,7 +42,7 @@ class Settings(Value):
 
     task: str = "digits"
     data: str | None = None
-    stages: Annotated[tuple[Literal["stage1", "stage2", "stage3"], ...], Field(min_length=1)] = ("stage1", "stage2", "stage3")
+    stages: Annotated[tuple[Literal["stage1", "stage2", "stage3", "stage4"], ...], Field(min_length=1)] = STAGES
     workdir: str = "tune-runs"
     cwd: str = "."
     checkpoints: str | None = None
@@ -78,10 +83,19 @@ class Settings(Value):
     intervals: tuple[Count, ...] = ()
     lazy_interval: Count = 100
 
-    @field_validator("lrs", "batch_sizes", "momenta", "starts", "factors", "intervals")
+    tricks: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+
+    @field_validator("lrs", "batch_sizes", "momenta", "starts", "factors", "intervals", "tricks")
     @classmethod
     def _distinct(cls, values: tuple | None) -> tuple | None:
         return values if values is None else tuple(dict.fromkeys(values))
+
+    @field_validator("tricks")
+    @classmethod
+    def _known(cls, tricks: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for text in tricks or ():
+            _trick(text)
+        return tricks
 
     @field_validator("mode")
     @classmethod
@@ -175,6 +189,8 @@ class Settings(Value):
                 exhaustive=self.exhaustive,
                 **bounds,
             )
+        if name == "stage4":
+            return stage4.Stage4(metric, tuple(self._tricks(workload)), self.repeats)
         return stage3.Stage3(
             metric,
             self.eval_examples,
@@ -184,6 +200,33 @@ class Settings(Value):
             lazy_interval=self.lazy_interval,
             repeats=self.repeats,
         )
+
+
+    def _tricks(self, workload: Workload) -> Iterator[Recipe]:
+        """Those that are asked for; else those of the bag that the task can take.
+
+        Raises: InputError if one that is asked for makes no sense here.
+        """
+        for text in self.tricks or stage4.BAG:
+            trick = _trick(text)
+            try:
+                workload.trainable(self.start.but(recipe=trick), "cpu")
+            except InputError:
+                if self.tricks:
+                    raise
+                continue
+            yield trick
+
+
+def _trick(text: str) -> Recipe:
+    """Raises: ValueError if it is no part of a recipe, or not with this value."""
+    name, _, value = text.partition("=")
+    if name not in kinds():
+        raise ValueError(f"expected some of {', '.join(kinds())}, each alone or as NAME=VALUE; got {text!r}")
+    try:
+        return Recipe(**{name: from_json(value) if value else stage4.BAG.get(name, True)})
+    except ValidationError as error:
+        raise ValueError(problem(error)) from None
 
 
 def _nearest(value: float, choices: Any) -> Any:

@@ -1,0 +1,189 @@
+"""Stage 4: which tricks of the bag help, and by how much?
+
+Regularisation is off while stages 1 to 3 look for the optimum of the loss (method/004); here it is tuned, as the table of
+method/002 does (He et al. 2018, arXiv:1812.01187): each trick by itself, on and off, over shared seeds; then those that help are
+stacked, the best first, as long as each still helps on top of the others. Finished trainings only: what regularises is slower at
+first, so a race would leave it behind.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from studies.decision import QUESTIONS, Candidate, Decision
+from studies.errors import StageError
+from studies.plan import Plan
+from studies.recipe import Recipe
+from studies.trial import Metric, Trial
+from tuner.stages import rules
+from tuner.stages.evidence import candidate, cost, reason, sample, show, verdict, with_seeds
+from tuner.stages.stage import Elected, Results, Search, own
+
+BAG: Mapping[str, Any] = {
+    "weight_decay": 1e-4,
+    "dropout": 0.5,
+    "label_smoothing": 0.1,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "sample_pairing": 0.5,
+    "flip": 0.5,
+    "crop": 4,
+    "color_jitter": True,
+    "randaugment": True,
+    "cutout": 8,
+}
+"""What is tried where nothing is named, as far as the task can take it; with the values that texts and papers begin with."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a trick gives over the same training without it. mean, interval: of the metric, paired by seed, better being more;
+    slower: its time a step is so many times the other's, the median over the seeds."""
+
+    mean: float
+    interval: tuple[float, float] | None
+    slower: float
+
+    @property
+    def words(self) -> str:
+        told = f" ({show(self.interval[0])} to {show(self.interval[1])})" if self.interval else ""
+        return f"{'gains' if self.mean >= 0 else 'loses'} {show(abs(self.mean))}{told}, {self.slower:.2f} times the time"
+
+
+@dataclass(frozen=True)
+class Stage4(Search):
+    """The bag of tricks, from stage 3's winner.
+
+    tricks: recipes of one part each. One that the start has on already, so, is tried off. repeats: seeds.
+    """
+
+    metric: Metric
+    tricks: tuple[Recipe, ...]
+    repeats: int = 3
+    name: str = "stage4"
+
+    def conclude(self, start: Plan, results: Results) -> Decision:
+        base, *alone = results.see_each(with_seeds(plan, self.repeats) for plan in (start, *self._alone(start)))
+        if broken := next((trial for trial in base if trial.broken), None):
+            raise StageError(f"stage4: what it starts from {reason(broken)}; tune stage 3 again")
+        gains = [self._gain(trials, base) for trials in alone]
+        best, stacks = base, list[list[Trial]]()
+        for place in sorted(range(len(alone)), key=lambda place: -gains[place].mean):
+            if gains[place].mean <= 0:
+                break
+            stacked = _toggled(best[0].plan, self.tricks[place])
+            [higher] = results.see_each([with_seeds(stacked, self.repeats)])
+            if best is not base:
+                stacks.append(higher)
+            if verdict(self.metric, [best, higher], cheap=_parts).place == 1:
+                best = higher
+        return self._decision(results, base, alone, gains, stacks, best)
+
+    def most(self, start: Plan) -> list[Plan]:
+        alone, stack = self._alone(start), [start]
+        for trick in self.tricks:
+            stack.append(_toggled(stack[-1], trick))
+        return [seeded for plan in (start, *alone, *stack[2:]) for seeded in with_seeds(plan, self.repeats)]
+
+    def elect(self, start: Plan, results: Results, plan: Plan) -> Elected:
+        """As it is, repeated with the other seeds."""
+        plan = own(start, results, plan).to(start.steps)
+        return Elected(_label(start, plan), results.see(with_seeds(plan, self.repeats)), {})
+
+    def _alone(self, start: Plan) -> list[Plan]:
+        return [_toggled(start, trick) for trick in self.tricks]
+
+    def _gain(self, trials: Sequence[Trial], base: Sequence[Trial]) -> Gain:
+        """Of one training over another, seed by seed; minus infinity for one that broke."""
+        pairs = list(zip(trials, base))
+        if any(trial.broken for trial in trials):
+            return Gain(-math.inf, None, math.nan)
+        paired = rules.Sample(tuple(self.metric.gain(rules.final(self.metric, a), rules.final(self.metric, b)) for a, b in pairs))
+        mean = paired.mean if paired.finite else -math.inf
+        return Gain(mean, paired.interval, median(_pace(a) / max(_pace(b), 1e-12) for a, b in pairs))
+
+    def _decision(
+        self,
+        results: Results,
+        base: list[Trial],
+        alone: list[list[Trial]],
+        gains: list[Gain],
+        stacks: list[list[Trial]],
+        best: list[Trial],
+    ) -> Decision:
+        metric, start, won = self.metric, base[0].plan, best[0].plan
+        values, before, total = sample(metric, best), sample(metric, base), self._gain(best, base)
+        beyond = verdict(metric, [base, best], cheap=_parts) if best is not base else None
+        rest = [trials for trials in (*alone, *stacks) if trials is not best and not any(trial.broken for trial in trials)]
+        second = max((base, *rest) if best is not base else rest, key=lambda trials: self._gain(trials, base).mean, default=None)
+        told = "Nothing in the bag helps: the training stays as it is."
+        if best is not base:
+            told = f"{_label(start, won)} helps: {metric.name} {show(before.mean)} without, {show(values.mean)} with it."
+        return Decision(
+            stage=self.name,
+            question=QUESTIONS[self.name],
+            metric=metric,
+            winner=won,
+            value=values.mean,
+            interval=values.interval,
+            values=values.values,
+            rule=f"finished trainings over {self.repeats} shared seeds; what gains more than a standard error is stacked",
+            runner_up=second[0].plan if second else None,
+            margin=total.mean - self._gain(second, base).mean if second else None,
+            tie=bool(beyond and beyond.tie),
+            warnings=tuple(self._warnings(start, alone)),
+            words=(
+                told,
+                *(["Seeds alone could make that difference: a tie, so do not count on it."] if beyond and beyond.tie else []),
+                f"{len(alone)} tricks were tried by themselves, and {len(stacks)} stacks of them.",
+                *([f"Together they take {total.slower:.2f} times the time a step."] if best is not base else []),
+            ),
+            evidence=tuple(self._evidence(base, alone, gains, stacks, best)),
+            marks={_label(start, trials[0].plan): gain.mean for trials, gain in zip(alone, gains) if math.isfinite(gain.mean)},
+            cost=cost(results.seen.values()),
+        )
+
+    def _evidence(
+        self, base: list[Trial], alone: list[list[Trial]], gains: list[Gain], stacks: list[list[Trial]], best: list[Trial]
+    ) -> Iterable[Candidate]:
+        start = base[0].plan
+        by_gain = sorted(zip(alone, gains), key=lambda pair: -pair[1].mean)
+        rows = [(trials, gain.words) for trials, gain in by_gain]
+        rows += [(trials, f"stacked, {self._gain(trials, base).words}") for trials in stacks]
+        if best is base:
+            yield candidate(self.metric, "as it is", base, "winner")
+        for trials, outcome in sorted(rows, key=lambda row: row[0][0].plan != best[0].plan):
+            won = trials[0].plan == best[0].plan
+            yield candidate(self.metric, _label(start, trials[0].plan), trials, f"winner, {outcome}" if won else outcome)
+        if best is not base:
+            yield candidate(self.metric, "as it is", base, "what it is held against")
+
+    def _warnings(self, start: Plan, alone: Sequence[Sequence[Trial]]) -> Iterable[str]:
+        for trials in alone:
+            if broken := next((trial for trial in trials if trial.broken), None):
+                yield f"{_label(start, broken.plan)} {reason(broken)}"
+
+
+def _toggled(plan: Plan, trick: Recipe) -> Plan:
+    """The plan with the trick's part on; off, if it is what the plan has."""
+    [(name, part)] = trick.parts()
+    return plan.but(recipe=plan.recipe.model_copy(update={name: None if getattr(plan.recipe, name) == part else part}))
+
+
+def _label(start: Plan, plan: Plan) -> str:
+    """What is on that was not, and off that was: "+ mixup, - dropout"."""
+    before, after = dict(start.recipe.parts()), dict(plan.recipe.parts())
+    added = [f"+ {name}" for name, part in after.items() if before.get(name) != part]
+    return ", ".join([*added, *(f"- {name}" for name in before if name not in after)]) or "as it is"
+
+
+def _parts(trials: Sequence[Trial]) -> int:
+    """How much is on: of equals, what does with less."""
+    return sum(1 for _ in trials[0].plan.recipe.parts())
+
+
+def _pace(trial: Trial) -> float:
+    """Seconds a step."""
+    return trial.points[-1].seconds / trial.last if trial.last else 0.0
