@@ -102,6 +102,17 @@ def write_forecast(console: Console, stages: Sequence[Mapping[str, Any]], worker
     console.print("Racing, sharing and early decisions usually leave most of this untrained.", style="dim")
 
 
+MARKS = {"ok": ("ok", "green"), "doubt": ("doubt", "yellow"), "wrong": ("WRONG", "bold red"), "unseen": ("-", "dim")}
+
+
+def write_finding(console: Console, name: str, verdict: str, saw: str, do: str) -> None:
+    """One line of a checkup; below it, what to do."""
+    mark, style = MARKS[verdict]
+    console.print(Text.assemble((f"{mark:<6}", style), (words.plain(name), "bold"), f": {words.plain(saw)}"), soft_wrap=True)
+    if do:
+        console.print(Text(f"      {words.plain(do)}", style="yellow"), soft_wrap=True)
+
+
 def write_status(
     console: Console,
     studies: Sequence[StudyRecord],

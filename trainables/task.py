@@ -82,7 +82,7 @@ class Supervision:
     def target(self) -> Metric:
         if (self.task.metric, self.task.mode) != (None, None):
             return _target(self.name, self.task.metric, self.task.mode)
-        _, targets = self._split("cpu")[1].take(torch.tensor([0]))
+        _, targets = self.splits("cpu")[1].take(torch.tensor([0]))
         continuous = isinstance(targets, torch.Tensor) and targets.is_floating_point()
         return Metric(name="val_loss", mode="min") if continuous else Metric(name="accuracy", mode="max")
 
@@ -95,15 +95,15 @@ class Supervision:
 
     @property
     def train_examples(self) -> int:
-        return len(self._split("cpu")[0])
+        return len(self.splits("cpu")[0])
 
     @property
     def valid_examples(self) -> int:
-        return len(self._split("cpu")[1])
+        return len(self.splits("cpu")[1])
 
     def trainable(self, plan: Plan, device: str) -> Supervised:
         own = frozenset(name for name in ("loss", "optimizer") if getattr(type(self.task), name) is not getattr(Task, name))
-        return Supervised(self.task, plan, *self._split(device), device, own)
+        return Supervised(self.task, plan, *self.splits(device), device, own)
 
     @cached_property
     def _data(self) -> tuple[Any, Any]:
@@ -113,7 +113,7 @@ class Supervision:
             raise TaskError(f"{self.name}.data: expected (train, valid); got {type(halves).__name__}")
         return halves[0], halves[1]
 
-    def _split(self, device: str) -> tuple[Split, Split]:
+    def splits(self, device: str) -> tuple[Split, Split]:
         if device not in self._splits:
             halves = self._data
             with _blamed(f"{self.name}.data: train"):

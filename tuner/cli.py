@@ -199,6 +199,33 @@ def stage4(json: bool, **given: Any) -> None:
     _start(given, ("stage4",), json)
 
 
+CHECK = {
+    "task": Annotated[str, typer.Argument(help="digits, cifar10, file.py:Name or module:Name.")],
+    **{key: COMMON[key] for key in ("data", "device", "threads", "optimizer", "batch_size", "seed")},
+}
+
+
+@command("check", "Is a task fit to be tuned? Exit code 1 if something is wrong with it.", CHECK, JSON)
+def check(task: str, json: bool, **given: Any) -> None:
+    from trainables.source import check_spec
+    from tuner.settings import Settings
+
+    check_spec(task)
+    settings = Settings.of({}, {"task": task, **given})
+    from reports.summary import write_finding
+    from tuner import check as checking
+
+    console, findings = _console(), []
+    for finding in checking.check(settings):
+        findings.append(finding)
+        write_finding(console, **asdict(finding))
+    told = checking.summary(task, findings)
+    if json:
+        _emit(told)
+    if not told["fit"]:
+        raise typer.Exit(1)
+
+
 @command("resume", "Go on with a stopped study, as it was started.", STUDY, PLACE, JSON)
 def resume(study: str, json: bool, **given: Any) -> None:
     from tuner.settings import Settings

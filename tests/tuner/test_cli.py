@@ -1,5 +1,6 @@
 """What happens to bad input: one clear line, exit code 2, no traceback, nothing written."""
 
+import json
 import subprocess
 import sys
 
@@ -41,6 +42,10 @@ BAD = {
     "a factor of zero": ["stage3", "--factors", "0"],
     "an interval of zero": ["stage3", "--intervals", "0"],
     "a start of zero": ["stage3", "--starts", "0"],
+    "a check of nothing": ["check"],
+    "a check of no task": ["check", "no-such-task"],
+    "an unknown trick": ["stage4", "--tricks", "mixupp"],
+    "a trick with a value that it cannot have": ["stage4", "--tricks", "mixup=-1"],
     "an unknown runner": ["run", "--runner", "slurm"],
     "no workers": ["run", "--workers", "0"],
     "a negative share": ["run", "--gpus-per-trial=-1"],
@@ -98,10 +103,18 @@ def test_bad_input_is_one_line_and_exit_code_2(folder, capsys, arguments):
     assert len(lines[0]) > 20 and "Traceback" not in lines[0]
 
 
+def test_a_task_is_checked_and_the_exit_code_says_whether_it_is_fit(folder, capsys):
+    assert _run(["check", "digits", "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["fit"] is True and "what tuning costs at most" in told.err
+    assert _run(["check", "good.py:Good"]) == 1  # zeros in, zeros out
+    assert "WRONG nothing leaks into validation" in capsys.readouterr().err
+
+
 def test_help_answers_at_once_and_names_every_command():
     done = subprocess.run([sys.executable, "-X", "importtime", "-m", "tuner", "--help"], capture_output=True, text=True)
     commands = ("run", "stage1", "stage2", "stage3", "resume", "status", "report", "export", "train", "clean", "dashboard")
-    commands += ("trials", "stop", "add", "extend", "overrule", "note")
+    commands += ("check", "stage4", "trials", "stop", "add", "extend", "overrule", "note")
     assert all(f"  {name} " in done.stdout for name in commands)
     heavy = ("torch", "ray", "optuna", "pandas", "matplotlib", "sqlalchemy")
     assert not [line for line in done.stderr.splitlines() if line.rpartition("|")[2].strip() in heavy]
