@@ -66,7 +66,7 @@ def figures(stage: StageResults) -> dict[str, Figure]:
     elif _joint(trials):
         made["cells"] = cells(_cells(stage, trials), metric, decision)
     x = "step" if trials["batch_size"].nunique() <= 1 else "examples"
-    if "decays" not in made:
+    if not {"decays", "tricks"} & made.keys():
         made["loss"] = sweep(trials, curves, "train_loss", _loss_title(trials, curves, decision), x=x)
         title = _validation_title(trials, metric, decision)
         made["validation"] = sweep(trials, curves, metric.name, title, falls=metric.mode == "min", x=x)

@@ -14,7 +14,7 @@ from reports.figures import CAPTIONS, RATIO, figures
 from reports.stages import StageResults
 from studies.plan import Plan, constant
 from studies.trial import Metric, Point, State, Trial
-from tests.reports.sample import METRIC, STEPS, points, stage1, stage2, stage3, study, trial
+from tests.reports.sample import METRIC, STEPS, points, stage1, stage2, stage3, stage4, study, trial
 
 
 def texts(figure):
@@ -51,13 +51,28 @@ def decay():
     return figures(stage3())
 
 
-def test_each_stage_has_the_figures_that_the_text_looks_at(sweep, search, decay):
+@pytest.fixture(scope="module")
+def bag():
+    return figures(stage4())
+
+
+def test_each_stage_has_the_figures_that_the_text_looks_at(sweep, search, decay, bag):
     assert list(sweep) == ["loss", "validation", "convergence", "update_ratio"]
     assert list(search) == ["cells", "loss", "validation", "convergence", "update_ratio"]
     assert list(decay) == ["decays", "update_ratio"]
-    assert {*sweep, *search, *decay} == set(CAPTIONS)
-    for made in (sweep, search, decay):
+    assert list(bag) == ["tricks", "update_ratio"]
+    assert {*sweep, *search, *decay, *bag} == set(CAPTIONS)
+    for made in (sweep, search, decay, bag):
         assert all(drawn(figure) for figure in made.values())
+
+
+def test_each_trick_has_its_value_and_interval_and_the_winner_stands_out(bag):
+    [axes], decision = bag["tricks"].axes, stage4().decision
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert set(labels) == {"+ flip", "+ mixup", "as it is"} and title(bag["tricks"]) == "+ flip helps"
+    interval, spot = coloured(axes, WON)
+    assert tuple(interval.get_xdata()) == decision.interval
+    assert labels[int(spot.get_ydata()[0])] == "+ flip" and spot.get_xdata()[0] == decision.value
 
 
 def test_the_sweep_names_every_rate_at_its_curve(sweep):
