@@ -140,9 +140,8 @@ def _schedule(path: Phases, updates: int) -> dict[str, Any]:
         # it drops where step + 1 reaches a milestone; half an update on either side is room for rounding
         milestones = [(step + 0.5) / updates for step in path.drops if step]
         return {"sched": "multistep", "decay_rate": path.drop.factor, "decay_milestones": milestones, **at_once, **warmup}
-    if path.glide is None:
-        still = {"sched": "step", "decay_rate": 1.0, "decay_epochs": path.steps // updates}
-        return {**(still if path.rise else {"sched": "none"}), **warmup}
+    if path.glide is None:  # ("none" breaks some versions of train.py)
+        return {"sched": "step", "decay_rate": 1.0, "decay_epochs": path.steps // updates, **warmup}
     ends = {"min_lr": path.glide.end, **warmup}
     if not path.begin and isinstance(path.glide, Cosine):
         return {"sched": "cosine", **ends}

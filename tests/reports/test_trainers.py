@@ -124,15 +124,14 @@ def rates_timm(file):
     scheduler, epochs = scheduler_factory.create_scheduler_v2(
         optimizer, **scheduler_factory.scheduler_kwargs(args), updates_per_epoch=UPDATES
     )
+    assert not scheduler.t_in_epochs  # train.py asks
     found, updates = [], 0
     for epoch in range(epochs):
         for _ in range(UPDATES):
             found.append(optimizer.param_groups[0]["lr"])
             updates += 1
-            if scheduler:
-                scheduler.step_update(num_updates=updates)
-        if scheduler:
-            scheduler.step(epoch + 1)
+            scheduler.step_update(num_updates=updates)
+        scheduler.step(epoch + 1)
     return found, optimizer, args
 
 
