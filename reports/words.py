@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from studies.plan import Plan
-from studies.schedule import Constant, Exponential, Schedule, Warmup
+from studies.schedule import Constant, Exponential, Restarts, Schedule, Warmup
 from studies.trial import State, Trial
 
 
@@ -67,13 +67,16 @@ def shape(rate: Schedule) -> str:
         return f"x {number(rate.factor)} every {rate.interval:,}"
     if isinstance(rate, Warmup):
         return f"warm-up from {number(rate.start)} over {rate.over:,} steps"
+    if isinstance(rate, Restarts):
+        longer = f", each {rate.growth} times as long" if rate.growth > 1 else ""
+        return f"cosines to {number(rate.end)} of {rate.over:,} steps{longer}"
     return f"{rate.shape} to {number(rate.end)}"
 
 
 def plan(given: Plan) -> str:
     """The plan in a line."""
     parts = (f"lr {number(given.lr)}", f"batch size {given.batch_size:,}", f"momentum {number(given.momentum)}")
-    return ", ".join((*parts, count(given.steps, "step"), given.optimizer, schedule(given), *recipe(given)))
+    return ", ".join((*parts, count(given.steps, "step"), " then ".join(given.optimizers), schedule(given), *recipe(given)))
 
 
 def recipe(given: Plan) -> list[str]:

@@ -222,8 +222,11 @@ class MomentumCorrection(Part):
 
 
 class Recipe(_Choices):
-    """Parts that are on; equal recipes are the same. Nothing is on by default: stages 1 to 3 look for the optimum of the loss,
-    and method 004 wants no regularisation there."""
+    """Parts that are on; equal recipes are the same.
+
+    Nothing is on by default: stages 1 to 3 look for the optimum of the loss, and text 004 wants no regularisation there. Early
+    stopping (text 001) is no part: how many steps there are is what stages 1 and 2 decide, by validation.
+    """
 
     weight_decay: WeightDecay | None = None
     dropout: Dropout | None = None

@@ -2,6 +2,10 @@
 
 Steps are optimizer updates, counted from 0 within a segment. A schedule is never an object that is advanced or
 restored: training may stop and go on anywhere, and the rate of a step stays what it was.
+
+What the texts (002, 003, 004) name is one of these, or a path of several: constant warm-up is a Constant at a low rate and then
+what follows; gradual warm-up is Warmup; step decay is Exponential with an interval, exponential decay the same with interval 1;
+fastText's lazy decay is Linear.
 """
 
 import math
@@ -90,6 +94,24 @@ class Cosine(_Schedule):
         return self.end + (self.lr - self.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.over)))
 
 
+class Restarts(_Schedule):
+    """Cosines from `lr` to `end`, each anew from the top: the first in `over` steps, each next one `growth` times as long
+    (Loshchilov and Hutter 2016, arXiv:1608.03983, 3; text 002)."""
+
+    shape: Literal["restarts"] = "restarts"
+    over: Count
+    growth: Count = 1
+    end: NonNegative = 0.0
+
+    def _rate(self, step):
+        over = self.over
+        if self.growth == 1:
+            step %= over
+        while step >= over:
+            step, over = step - over, over * self.growth
+        return self.end + (self.lr - self.end) * 0.5 * (1 + math.cos(math.pi * step / over))
+
+
 class Sqrt(_Schedule):
     """The (1 - sqrt) cooldown (Haegele et al. 2024, arXiv:2405.18392): from `lr` to `end` in `over` steps."""
 
@@ -101,4 +123,4 @@ class Sqrt(_Schedule):
         return self.end + (self.lr - self.end) * (1 - math.sqrt(min(1.0, step / self.over)))
 
 
-Schedule = Annotated[Constant | Warmup | Linear | Exponential | Cosine | Sqrt, Field(discriminator="shape")]
+Schedule = Annotated[Constant | Warmup | Linear | Exponential | Cosine | Restarts | Sqrt, Field(discriminator="shape")]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
+from studies.schedule import Constant, Cosine, Exponential, Linear, Restarts, Sqrt, Warmup
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
         (Linear(lr=1.0, over=10, end=0.5), {0: 1.0, 5: 0.75, 10: 0.5, 11: 0.5}),
         (Exponential(lr=1.0, factor=0.5, interval=100), {0: 0.5, 99: 0.5, 100: 0.25, 299: 0.125}),
         (Cosine(lr=1.0, over=100, end=0.2), {0: 1.0, 50: 0.6, 100: 0.2, 200: 0.2}),
+        (Restarts(lr=1.0, over=4, growth=2, interval=2), {0: 1.0, 1: 1.0, 2: 0.5, 3: 0.5, 4: 1.0, 6: 0.853553, 8: 0.5, 12: 1.0}),
         (Sqrt(lr=1.0, over=100), {0: 1.0, 25: 0.5, 81: 0.1, 100: 0.0, 101: 0.0}),
     ],
 )
@@ -40,6 +41,16 @@ def test_cosine_and_exponential_are_torchs():
             assert Exponential(lr=0.1, factor=0.5, interval=7).at(step - 7) == pytest.approx(optimizer.param_groups[0]["lr"])
         optimizer.step()
         steps.step()
+
+
+@pytest.mark.parametrize("growth", [1, 2, 3])
+def test_restarts_are_torchs(growth):
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    warm = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=7, T_mult=growth, eta_min=0.01)
+    for step in range(100):
+        assert Restarts(lr=0.1, over=7, growth=growth, end=0.01).at(step) == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        warm.step()
 
 
 shapes = st.one_of(
