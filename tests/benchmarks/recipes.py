@@ -15,8 +15,9 @@ from statistics import fmean
 from studies.plan import Plan, Segment, constant
 from studies.recipe import Recipe
 from studies.schedule import Constant, Cosine, Warmup
-from tests.benchmarks.bed import ROOT, prepared
+from tests.benchmarks.bed import ROOT
 from tests.benchmarks.table import Absent, Figure, Result
+from trainables.task import load_task
 from tuner.runners.bench import Bench
 from tuner.runners.job import Errand, Job
 from tuner.stages.rules import Sample
@@ -52,7 +53,7 @@ class Trained:
     """The final accuracies of plans, one after another in this process."""
 
     def __init__(self, images: Path):
-        _, self._workload = prepared(TASK, data=str(images))
+        self._workload = load_task(TASK, str(images))
         self._images = str(images)
 
     def __call__(self, plans: Iterable[Plan]) -> tuple[float, ...]:
@@ -61,7 +62,8 @@ class Trained:
     def _one(self, plan: Plan) -> float:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            job = Job(TASK, place, self._workload.fingerprint, plan.examples, place, data=self._images, device="cpu", fuse=False)
+            fingerprint = self._workload.fingerprint
+            job = Job(TASK, place, fingerprint, plan.examples, place, data=self._images, device="cpu", fuse=False)
             last = [progress for progress in Bench(job).carry_out([Errand(plan)], False, lambda: False) if progress.points][-1]
             return last.points[-1].values["accuracy"]
 
@@ -83,7 +85,8 @@ def _scaling(trained: Trained, best: float, steps: dict[int, int], seeds: range,
     for way, plan in ways.items():
         found = seeded(plan)
         note = f"batch 64 by rate, one seed: {told}; the best, {best:g}: {_told(small)}; here {_told(found)}"
-        yield Figure(f"batch 512, {way}, accuracy against batch 64", found, small, _apart(found, small), None, scale="", note=note)
+        what = f"batch 512, {way}, accuracy against batch 64"
+        yield Figure(what, found, small, _apart(found, small), None, scale="", note=note)
 
 
 def _tricks(trained: Trained, best: float, steps: int, seeds: range) -> Iterable[Figure]:
