@@ -168,11 +168,7 @@ class Supervised:
         inputs, targets = self.batch()
         with eager():
             self.optimizer.zero_grad(set_to_none=True)
-        if pieces := self.plan.recipe.accumulate:
-            loss = large_batch.accumulated(self._loss, inputs, targets, pieces.pieces)
-        else:
-            loss = self._loss(inputs, targets)
-            loss.backward()
+        loss = self._gradients(inputs, targets)
         measured = self.step % RATIO_EVERY == 0
         before = [parameter.detach().clone() for parameter in self.model.parameters()] if measured else []
         with eager():
@@ -180,6 +176,14 @@ class Supervised:
         if measured:
             self.ratio = _ratio(before, list(self.model.parameters()))
         return loss.detach()
+
+    def _gradients(self, inputs: Any, targets: Any) -> torch.Tensor:
+        """Leave the parameters' gradients of this batch; its loss."""
+        if pieces := self.plan.recipe.accumulate:
+            return large_batch.accumulated(self._loss, inputs, targets, pieces.pieces)
+        loss = self._loss(inputs, targets)
+        loss.backward()
+        return loss
 
     def _loss(self, inputs: Any, targets: Any) -> torch.Tensor:
         return checked_loss(self.loss(call(self.model, inputs), targets))

@@ -101,9 +101,9 @@ class Supervision:
     def valid_examples(self) -> int:
         return len(self.splits("cpu")[1])
 
-    def trainable(self, plan: Plan, device: str) -> Supervised:
+    def trainable(self, plan: Plan, device: str, kind: type[Supervised] = Supervised) -> Supervised:
         own = frozenset(name for name in ("loss", "optimizer") if getattr(type(self.task), name) is not getattr(Task, name))
-        return Supervised(self.task, plan, *self.splits(device), device, own)
+        return kind(self.task, plan, *self.splits(device), device, own)
 
     @cached_property
     def _data(self) -> tuple[Any, Any]:

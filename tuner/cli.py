@@ -416,6 +416,7 @@ TRAIN = {
     "seed": _option(int, "Another seed than the one in the file."),
     "device": COMMON["device"],
     "threads": COMMON["threads"],
+    "processes": _option(int, "Processes (each on a GPU, if any) that share every batch; 1 if not given.", min=1, max=64),
     "checkpoints": _place("Folder or URL (s3://...) that takes the states; a folder in --out if not given."),
 }
 
@@ -424,7 +425,7 @@ TRAIN = {
 def train(config: Path, json: bool, **given: Any) -> None:
     from tuner.settings import Settings
 
-    Settings.of({}, {key: value for key, value in given.items() if key != "out"})
+    Settings.of({}, {key: value for key, value in given.items() if key not in ("out", "processes")})
     from reports.export import read_export
     from trainables.source import check_spec
 
@@ -433,6 +434,8 @@ def train(config: Path, json: bool, **given: Any) -> None:
     from tuner import train as training
 
     outcome = training.train(config, ProgressView(_console()), **given)
+    for note in outcome.notes:
+        _tell(note)
     _tell(f"{outcome.metric} {outcome.value:.4g}: {outcome.verdict}\nweights: {outcome.folder / 'weights.pt'}")
     if json:
         _emit(outcome.summary())

@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -20,6 +21,7 @@ from studies.plan import Plan
 from studies.trial import Point, Progress, State
 from trainables.checkpoints import Checkpoints, save_weights
 from trainables.machine import settle
+from trainables.parallel import spread
 from trainables.task import load_task
 from trainables.training import carry_out
 from tuner.pipeline import try_out
@@ -30,13 +32,15 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Outcome:
-    """value: the metric at the end. expected: where one more run lies, 95 times in 100; None where one seed says nothing."""
+    """value: the metric at the end. expected: where one more run lies, 95 times in 100; None where one seed says nothing.
+    notes: what of the plan was carried out only nearly."""
 
     plan: Plan
     metric: str
     value: float
     expected: tuple[float, float] | None
     folder: Path
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -55,6 +59,7 @@ class Outcome:
             "expected": self.expected,
             "within": None if self.expected is None else self.expected[0] <= self.value <= self.expected[1],
             "weights": str(self.folder / "weights.pt"),
+            "notes": self.notes,
         }
 
 
@@ -68,19 +73,21 @@ def train(
     seed: int | None = None,
     device: str = "auto",
     threads: int = 1,
+    processes: int = 1,
     checkpoints: str | None = None,
 ) -> Outcome:
     """Train an exported plan; write weights.pt, metrics.json and curve.csv into a folder. Run again, it goes on.
 
-    out: trained/ beside the file if not given; task, data, seed: in place of the file's. checkpoints: folder or URL of the
-    states; a folder in out if not given.
+    out: trained/ beside the file if not given; task, data, seed: in place of the file's. processes: that share every batch.
+    checkpoints: folder or URL of the states; a folder in out if not given.
 
     Raises: InputError, TaskError, StorageError; StageError if the training diverges.
     """
     export = read_export(config)
-    workload = load_task(export.task if task is None else task, data or export.data)
+    workload = load_task(export.task if task is None else task, data := data or export.data)
     plan = export.plan if seed is None else export.plan.but(seed=seed)
-    try_out(workload, plan, export.task if task is None else task)
+    spec, device = export.task if task is None else task, settle(device, threads)
+    notes = try_out(workload, plan, spec)
     folder = out or config.parent / "trained"
     states = Checkpoints(checkpoints or folder / "checkpoints", workload.fingerprint)
     if checkpoints:
@@ -88,14 +95,18 @@ def train(
     states.sweep()
     eval_examples = Settings().resolve(workload).eval_examples
     points: list[Point] = []
-    with view:
+    with ExitStack() as open_meanwhile:
+        if processes > 1:
+            workload = open_meanwhile.enter_context(spread(workload, spec, data, plan, device, threads, processes))
+            notes = workload.trainable(plan, device).approximations
+        open_meanwhile.enter_context(view)
         view.stage("train", f"{plan.steps} steps of {config.name}")
         view.planned([plan])
-        for progress in carry_out(workload, [plan], states, eval_examples=eval_examples, device=settle(device, threads)):
+        for progress in carry_out(workload, [plan], states, eval_examples=eval_examples, device=device):
             points += progress.points
             view.record(progress)
     _check_ended(progress)
-    outcome = Outcome(plan, export.metric.name, points[-1].values[export.metric.name], expected(export), folder)
+    outcome = Outcome(plan, export.metric.name, points[-1].values[export.metric.name], expected(export), folder, notes)
     write_whole(folder / "curve.csv", _table(points))
     write_whole(folder / "metrics.json", json.dumps(outcome.summary(), indent=2) + "\n")
     save_weights(folder / "weights.pt", states.deepest(plan))
