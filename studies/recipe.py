@@ -22,6 +22,7 @@ from studies.value import Count, Number, Positive, Value, problem
 
 Probability = Annotated[float, Field(strict=True, gt=0, le=1)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Switch = Annotated[bool, Field(strict=True)]
 Patterns = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(lambda names: (names,) if isinstance(names, str) else names),
@@ -66,7 +67,7 @@ class WeightDecay(Part):
     """
 
     rate: Positive
-    biases_and_norms: bool = True
+    biases_and_norms: Switch = True
 
 
 class Dropout(Part):
@@ -106,7 +107,7 @@ class Flip(Part):
     """Images are mirrored, left to right, with this probability (text 002). vertical: and, independently, upside down."""
 
     p: Probability = 0.5
-    vertical: bool = False
+    vertical: Switch = False
 
 
 class Crop(Part):

@@ -68,6 +68,8 @@ def test_segments_with_an_optimizer_of_their_own_are_a_path():
         ({"freeze": []}, "freeze.names"),
         ({"accumulate": 1}, "accumulate.pieces: input should be greater than or equal to 2"),
         ({"weight_decay": float("nan")}, "weight_decay.rate"),
+        ({"flip": {"vertical": "yes"}}, "flip.vertical: input should be a valid boolean; got 'yes'"),
+        ({"init": {"bias": "orthogonal"}}, "init: bias: expected one of constant, normal, uniform"),
         ({"momentum_correction": False}, "momentum_correction.on"),
     ],
 )

@@ -20,7 +20,8 @@ def as_trainable(
     """The task as a class for ray.tune.Tuner. Its `metric` and `mode` are the task's, for tune.TuneConfig.
 
     task, data, device: as the command line names them; "auto" is a GPU where Tune has assigned one (tune.with_resources).
-    The config takes lr, in any case, and batch_size, momentum, optimizer and seed, by default those of a Plan. An
+    The config takes lr, in any case, and batch_size, momentum, optimizer and seed, by default those of a Plan; the recipe is the
+    task's own. An
     iteration is so many optimizer updates; its result holds train_loss (their mean), the metrics, lr and steps (so far).
     A training that has diverged reports its metric as infinitely bad, and takes no time any more, until it is restored.
     Restored with another lr or batch size, as by PopulationBasedTraining, a training goes on with that one; its momentum
@@ -61,7 +62,7 @@ class TaskTrainable(tune.Trainable):
         if "lr" not in config or not set(config) <= set(KEYS):
             raise InputError(f"config: expected lr and any of {', '.join(KEYS[1:])}; got {', '.join(config)}")
         self._lr, self._steps, self._loss = float(config.pop("lr")), 0, 0.0
-        self._plan = Plan(**config)
+        self._plan = Plan(recipe=self._workload.recipe, **config)
         self._training = self._workload.trainable(self._plan, self._device)
         return True
 
