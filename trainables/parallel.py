@@ -125,11 +125,9 @@ def spread(workload: Workload, spec: str, data: str | None, plan: Plan, device: 
         try:
             yield Spread(workload, _joined(workload, plan, device, meeting, 0, size), others)
         finally:
-            for other in others:
-                other.close()  # which ends them
-            for process in started:
-                process.join(10)
+            for process in started:  # they have nothing that is not known here
                 process.kill()
+                process.join()
             if distributed.is_initialized():
                 distributed.destroy_process_group()
 
