@@ -196,24 +196,24 @@ class Supervised:
         with eager():
             optimizer = self.optimizer.state_dict()
         live = {"model": self.model.state_dict(), "optimizer": optimizer}
-        return {**_copied(live), "step": self.step, "update_ratio": float(self.ratio)}
+        return {**copied(live), "step": self.step, "update_ratio": float(self.ratio)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         if (optimizer := self.plan.optimizer_at(max(0, state["step"] - 1))) != self._chosen:
             self._choose(optimizer)
         self.model.load_state_dict(state["model"])
         with eager():
-            self.optimizer.load_state_dict(_copied(state["optimizer"]))  # it would go on in these very tensors
+            self.optimizer.load_state_dict(copied(state["optimizer"]))  # it would go on in these very tensors
         self.step, self.ratio = state["step"], torch.tensor(state["update_ratio"])
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """A state whose tensors are its own. (A deep copy of a view would copy all that it is a view into.)"""
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, dict):
-        return {key: _copied(part) for key, part in value.items()}
-    return type(value)(_copied(part) for part in value) if type(value) in (list, tuple) else value
+        return {key: copied(part) for key, part in value.items()}
+    return type(value)(copied(part) for part in value) if type(value) in (list, tuple) else value
 
 
 def fresh_model(task: Any, seed: int) -> nn.Module:

@@ -107,18 +107,19 @@ class Supervision:
 
     @cached_property
     def _data(self) -> tuple[Any, Any]:
-        with _blamed(f"{self.name}.data"):
+        with blamed(f"{self.name}.data"):
             halves = self.task.data()
         if not isinstance(halves, tuple | list) or len(halves) != 2:
             raise TaskError(f"{self.name}.data: expected (train, valid); got {type(halves).__name__}")
         return halves[0], halves[1]
 
     def splits(self, device: str) -> tuple[Split, Split]:
+        """Both halves of the data, for training on the device."""
         if device not in self._splits:
             halves = self._data
-            with _blamed(f"{self.name}.data: train"):
+            with blamed(f"{self.name}.data: train"):
                 train = Split(halves[0], device)
-            with _blamed(f"{self.name}.data: valid"):
+            with blamed(f"{self.name}.data: valid"):
                 valid = Split(halves[1], device)
             self._splits[device] = train, valid
         return self._splits[device]
@@ -168,7 +169,7 @@ def load_task(spec: str, data: str | None = None) -> Workload:
     fingerprint = fingerprint_of(Path(module.__file__ or ""), name, data)
     if not issubclass(made, Task):
         return Custom(made, name, fingerprint)
-    with _blamed(f"--task {spec}"):
+    with blamed(f"--task {spec}"):
         task = made()
         task.data_path = data
         workload = Supervision(task, spec if spec in BUILT_IN else name, fingerprint)
@@ -178,7 +179,7 @@ def load_task(spec: str, data: str | None = None) -> Workload:
 
 
 @contextmanager
-def _blamed(where: str) -> Iterator[None]:
+def blamed(where: str) -> Iterator[None]:
     """What the task's own code raises is a TaskError with its traceback; ours says where."""
     try:
         yield
@@ -199,7 +200,7 @@ def _target(name: str, metric: Any, mode: Any) -> Metric:
 def _module(place: str, spec: str) -> ModuleType:
     if not place.endswith(".py") and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    with _blamed(f"--task {spec}: cannot be loaded"):
+    with blamed(f"--task {spec}: cannot be loaded"):
         if place.endswith(".py"):
             return _file_module(Path(place).resolve())
         try:

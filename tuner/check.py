@@ -1,38 +1,49 @@
 """Is a task fit to be tuned, and what will tuning cost? Before any money is spent."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from trainables.checkup import Finding, checkup
+from trainables.checkup import Finding, Verdict, checkup
 from trainables.machine import settle
-from trainables.task import load_task
+from trainables.task import blamed, load_task
 from tuner.forecast import forecast
+from tuner.pipeline import try_out
 from tuner.settings import Settings
 
+SECONDS = 60.0
+"""About so long may it take: the smallest sweep takes longer."""
 
-def check(settings: Settings) -> Iterator[Finding]:
+
+def check(settings: Settings, seconds: float = SECONDS) -> Iterator[Finding]:
     """One finding after another; the cost at last, if nothing is wrong.
 
+    seconds: about so long may it take; what there is no time for is told as unseen.
     Raises: InputError, TaskError if the task cannot be loaded or trained at all.
     """
     workload = load_task(settings.task, settings.data)
     device = settle(settings.device, settings.threads)
     settings = settings.resolve(workload)
-    fit = True
-    for finding in checkup(workload, settings.start, device):
-        fit = fit and finding.verdict != "wrong"
-        yield finding
-    if fit:
+    try_out(workload, settings.start, settings.task)
+    fit, until = True, time.monotonic() + seconds
+    with blamed(f"--task {settings.task}"):
+        for finding in checkup(workload, settings.start, device, seconds):
+            fit = fit and finding.verdict is not Verdict.WRONG
+            yield finding
+    name = "what tuning costs at most"
+    if fit and time.monotonic() > until:
+        yield Finding(name, Verdict.UNSEEN, "no time was left to measure it", "ask: tune run --dry-run")
+    elif fit:
         workers = settings.workers or max(1, (os.cpu_count() or 1) // settings.threads)
         stages = forecast(settings, workload, device, workers)
         hours = sum(stage.device_hours for stage in stages)
         told = ", ".join(f"{stage.stage} {stage.steps:,} steps" for stage in stages)
-        yield Finding("what tuning costs at most", "ok", f"{told}: {hours * 60:.3g} minutes with {workers} at a time")
+        yield Finding(name, Verdict.OK, f"{told}: {hours * 60:.3g} minutes with {workers} at a time")
 
 
 def summary(task: str, findings: list[Finding]) -> dict[str, Any]:
     """As `--json` shows it."""
-    fit = all(finding.verdict != "wrong" for finding in findings)
+    fit = all(finding.verdict is not Verdict.WRONG for finding in findings)
     return {"task": task, "fit": fit, "findings": [asdict(finding) for finding in findings]}

@@ -201,24 +201,30 @@ def stage4(json: bool, **given: Any) -> None:
 
 CHECK = {
     "task": Annotated[str, typer.Argument(help="digits, cifar10, file.py:Name or module:Name.")],
-    **{key: COMMON[key] for key in ("data", "device", "threads", "optimizer", "batch_size", "seed")},
+    **{key: COMMON[key] for key in ("data", "device", "threads", "optimizer", "batch_size", "momentum", "recipe", "seed")},
+    "seconds": _option(float, "About so long may it take; 60 if not given."),
 }
 
 
 @command("check", "Is a task fit to be tuned? Exit code 1 if something is wrong with it.", CHECK, JSON)
-def check(task: str, json: bool, **given: Any) -> None:
+def check(task: str, json: bool, seconds: float = 60.0, **given: Any) -> None:
     from trainables.source import check_spec
     from tuner.settings import Settings
 
     check_spec(task)
+    if task.startswith("replay:"):
+        raise InputError(f"check: expected a task that trains; {task} is a table of recorded curves")
+    if not 1 <= seconds <= 86_400:
+        raise InputError(f"--seconds: expected a number from 1 to 86400; got {seconds:g}")
     settings = Settings.of({}, {"task": task, **given})
     from reports.summary import write_finding
     from tuner import check as checking
 
     console, findings = _console(), []
-    for finding in checking.check(settings):
-        findings.append(finding)
-        write_finding(console, **asdict(finding))
+    with console.status(f"checking {task}, {seconds:g} s at most"):
+        for finding in checking.check(settings, seconds):
+            findings.append(finding)
+            write_finding(console, **asdict(finding))
     told = checking.summary(task, findings)
     if json:
         _emit(told)

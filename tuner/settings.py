@@ -201,7 +201,6 @@ class Settings(Value):
             repeats=self.repeats,
         )
 
-
     def _tricks(self, workload: Workload) -> Iterator[Recipe]:
         """Those that are asked for; else those of the bag that the task can take.
 

@@ -77,6 +77,13 @@ COMMANDS = {
     "nothing to report": (["report"], ["study"]),
     "nothing to export": (["export"], ["study"]),
     "nothing to train": (["train"], ["config"]),
+    "nothing to check": (["check"], ["task"]),
+    "a check of no task": (["check", "mnist"], ["mnist", "digits"]),
+    "a check of recorded curves": (["check", "replay:note.txt"], ["expected a task that trains", "note.txt"]),
+    "a check without time": (["check", "good.py:Good", "--seconds", "0"], ["--seconds", "from 1", "0"]),
+    "a check with an unknown optimizer": (["check", "good.py:Good", "--optimizer", "newton"], ["newton", "sgd"]),
+    "a check on no device": (["check", "good.py:Good", "--device", "tpu"], ["--device", "cuda", "tpu"]),
+    "a check of data that are not there": (["check", "cifar10", "--data", "nowhere"], ["nowhere"]),
     "a value for a flag": (["run", "--dry-run=yes"], ["--dry-run"]),
     "a flag that cannot be turned off": (["run", "--no-dry-run"], ["--no-dry-run"]),
     "a mode alone": (["run", "--mode", "max", *SERIAL], ["--mode", "--metric", "expected"]),
@@ -505,7 +512,14 @@ def _values(key, kind):
 def _refused(command, key, name, value):
     """Arguments in which just this is wrong."""
     trial = ["tried", "stage1", "0"]
-    needed = {"train": ["best.yaml"], "add": ["tried"], "extend": trial, "overrule": trial, "note": ["tried", "x"]}
+    needed = {
+        "train": ["best.yaml"],
+        "add": ["tried"],
+        "extend": trial,
+        "overrule": trial,
+        "note": ["tried", "x"],
+        "check": ["digits"],
+    }
     needed = needed.get(command, ["there"] if command in ("resume", "report", "export", "stop", "trials") else [])
     serial = SERIAL if command in ("run", "stage1", "stage2", "stage3") and key != "runner" else []
     metric = ["--metric", "accuracy"] if key == "mode" else []

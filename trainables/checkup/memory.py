@@ -1,0 +1,110 @@
+"""How fast is a step, and how large may a batch be?"""
+
+import gc
+import os
+import time
+from collections.abc import Iterator
+
+import torch
+
+from studies.plan import Plan
+from trainables.checkup.finding import Finding, Verdict
+from trainables.machine import release
+from trainables.supervised import call
+from trainables.task import Supervision
+
+LARGEST = 8192
+"""Beyond that no batch is tried: rates no longer follow there (method/003's papers stop at 8,192, too)."""
+
+SPARED = 0.8
+"""Of the memory that is there, so much is counted on."""
+
+TIMED = 5
+RATE = 1e-4
+
+FEW_BATCHES = 10
+"""In an epoch: with fewer of them, a smaller batch makes more of a small collection (method/004)."""
+
+
+def checks(workload: Supervision, plan: Plan, device: str, seconds: float) -> Iterator[Finding]:
+    """A step's time, its memory, and the largest batch that fits."""
+    training = workload.trainable(plan, device)
+    training.train(2, RATE)  # the first steps set up memory and kernels
+    took = _timed(training, device)
+    rate = f"{plan.batch_size / took:,.0f} examples a second at batch size {plan.batch_size:,}"
+    yield Finding("speed", Verdict.OK, f"a step takes {1000 * took:.3g} ms, {rate}")
+    largest, how = _by_trying(workload, plan, seconds) if device.startswith("cuda") else _by_counting(training, plan)
+    largest = min(largest, LARGEST)
+    epoch = workload.train_examples
+    size = plan.batch_size
+    saw = f"{size:,} fits, {largest:,} does, too ({how})"
+    if largest < size:
+        do = f"begin with --batch-size {largest}, or accumulate gradients (recipe: accumulate)"
+        yield Finding("batch size", Verdict.WRONG, f"{size:,} does not fit; {largest:,} does ({how})", do)
+    elif epoch < FEW_BATCHES * size and size > 8:
+        smaller = max(8, _power(epoch // FEW_BATCHES))
+        do = f"begin with a smaller one: --batch-size {smaller}"
+        yield Finding("batch size", Verdict.DOUBT, f"{saw}; an epoch has {epoch / size:.0f} batches of {size:,}", do)
+    else:
+        yield Finding("batch size", Verdict.OK, saw)
+
+
+def _timed(training, device: str) -> float:
+    """Seconds a step: the fastest of a few, since neighbours on the machine only ever slow one down."""
+    taken = []
+    for _ in range(TIMED):
+        began = time.perf_counter()
+        training.train(1, RATE)  # returns the loss as a number: whatever the device has in hand is done by then
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def _by_counting(training, plan: Plan) -> tuple[int, str]:
+    """What a backward pass keeps for each example, against the memory that is free."""
+    kept = 0
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal kept
+        kept += tensor.numel() * tensor.element_size()
+        return tensor
+
+    inputs, targets = training.batch()
+    training.model.train()
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        training.task.loss(call(training.model, inputs), targets)
+    parameters = sum(p.numel() * p.element_size() for p in training.model.parameters())
+    each = max(1.0, (kept - parameters) / plan.batch_size, kept / plan.batch_size / 100)
+    free = _available()
+    fits = int(SPARED * (free - 4 * parameters) / each)
+    return _power(fits), f"{each / 1e6:.3g} MB an example, {free / 1e9:.3g} GB free"
+
+
+def _available() -> int:
+    """Bytes of memory that a process could still get."""
+    try:
+        with open("/proc/meminfo") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _by_trying(workload: Supervision, plan: Plan, seconds: float) -> tuple[int, str]:
+    """Double the batch until a step of it does not fit the GPU, or time is up."""
+    until, size, fits, peak = time.monotonic() + seconds, plan.batch_size, 0, 0
+    while not fits or (size <= LARGEST and time.monotonic() < until):
+        torch.cuda.reset_peak_memory_stats()
+        try:
+            workload.trainable(plan.but(batch_size=size), "cuda").train(1, RATE)
+        except torch.OutOfMemoryError:
+            break
+        finally:
+            gc.collect()
+            release()
+        fits, peak, size = size, torch.cuda.max_memory_allocated(), 2 * size
+    whole = torch.cuda.get_device_properties(0).total_memory
+    return fits, f"tried on the GPU: {peak / 1e9:.3g} of {whole / 1e9:.3g} GB"
+
+
+def _power(number: int) -> int:
+    """The largest power of two up to it; 1 at least."""
+    return 1 << max(0, number.bit_length() - 1)
