@@ -10,7 +10,6 @@ from trainables.checkup import Finding, Verdict, checkup
 from trainables.machine import settle
 from trainables.task import blamed, load_task
 from tuner.forecast import forecast
-from tuner.pipeline import try_out
 from tuner.settings import Settings
 
 SECONDS = 60.0
@@ -26,9 +25,9 @@ def check(settings: Settings, seconds: float = SECONDS) -> Iterator[Finding]:
     workload = load_task(settings.task, settings.data)
     device = settle(settings.device, settings.threads)
     settings = settings.resolve(workload)
-    try_out(workload, settings.start, settings.task)
     fit, until = True, time.monotonic() + seconds
     with blamed(f"--task {settings.task}"):
+        workload.trainable(settings.start, device)  # what cannot be built is told alone
         for finding in checkup(workload, settings.start, device, seconds):
             fit = fit and finding.verdict is not Verdict.WRONG
             yield finding

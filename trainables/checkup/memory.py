@@ -1,10 +1,10 @@
 """How fast is a step, and how large may a batch be?"""
 
 import gc
-import os
 import time
 from collections.abc import Iterator
 
+import psutil
 import torch
 
 from studies.plan import Plan
@@ -81,11 +81,7 @@ def _by_counting(training, plan: Plan) -> tuple[int, str]:
 
 def _available() -> int:
     """Bytes of memory that a process could still get."""
-    try:
-        with open("/proc/meminfo") as file:
-            return next(1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return psutil.virtual_memory().available
 
 
 def _by_trying(workload: Supervision, plan: Plan, seconds: float) -> tuple[int, str]:
