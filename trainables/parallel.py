@@ -132,7 +132,8 @@ def spread(workload: Workload, spec: str, data: str | None, plan: Plan, device: 
                 distributed.destroy_process_group()
 
 
-def _joined(workload: Supervision, plan: Plan, device: str, meeting: str, rank: int, size: int) -> Member:
+def _joined(workload: Any, plan: Plan, device: str, meeting: str, rank: int, size: int) -> Member:
+    """This process's part in the training of a Supervision's plan, once all have met."""
     own = device if device == "cpu" else f"cuda:{rank}"
     if own != "cpu":
         torch.cuda.set_device(own)
@@ -144,7 +145,7 @@ def _joined(workload: Supervision, plan: Plan, device: str, meeting: str, rank: 
 
 
 def _follow(
-    orders: Connection, spec: str, data: str | None, plan: str, device: str, threads: int, meeting: str, rank: int, size: int
+    orders: Connection, spec: str, data: str | None, plan: str, device: Any, threads: int, meeting: str, rank: int, size: int
 ) -> None:
     """One of the other processes: do what the first one does, until that has gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the first one

@@ -112,7 +112,8 @@ class Supervised:
         self.model = fresh_model(task, plan.seed)
         self._still = recipe.prepare(self.model, plan.recipe)
         self.model.to(device)
-        self.loss, self._changes = recipe.loss_of(plan.recipe, task, own), ()
+        self.loss = recipe.loss_of(plan.recipe, task, own)
+        self._changes: tuple[recipe.Change, ...] = ()
         if plan.recipe:
             recipe.check_optimizer(plan.recipe, own)
             self._changes = tuple(recipe.changes(plan.recipe, self.loss, *self._glance()))

@@ -22,8 +22,8 @@ def initialise(model: nn.Module, init: Init) -> None:
         if (filling := getattr(init, kind)) is None:
             continue
         layers = [layer for layer in model.modules() if isinstance(layer, LAYERS.get(kind, tuple(LAYERS.values())))]
-        tensors = [getattr(layer, "bias" if kind == "bias" else "weight", None) for layer in layers]
-        tensors = [tensor for tensor in tensors if tensor is not None]
+        named = [getattr(layer, "bias" if kind == "bias" else "weight", None) for layer in layers]
+        tensors = [tensor for tensor in named if tensor is not None]
         if not tensors:
             has = ", ".join(sorted({type(layer).__name__ for layer in model.modules() if not list(layer.children())}))
             raise InputError(f"recipe: init.{kind}: expected a model with such layers; got one of {has or 'none'}")

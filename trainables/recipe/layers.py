@@ -57,7 +57,7 @@ def groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     together: dict[tuple[float, bool], list[nn.Parameter]] = defaultdict(list)
     for parameter in model.parameters():
         if parameter.requires_grad:
-            spared = bool(decay) and not decay.biases_and_norms and parameter.dim() <= 1
+            spared = decay is not None and not decay.biases_and_norms and parameter.dim() <= 1
             together[scales[parameter], spared].append(parameter)
     rate = decay.rate if decay else 0.0
     return [
