@@ -7,7 +7,7 @@ their names, for the reader's colour scheme; numbers have five digits, which is 
 import logging
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ from studies.trial import Trial
 log = logging.getLogger(__name__)
 
 OF_THE_PAGE = {INK: "ink", SOFT: "soft", LINE: "line", GROUND: "panel"}
+UPRIGHT = {"center": "middle", "baseline": "bottom"}
+"""matplotlib's words for where a text is held, in Plotly's."""
 RATE_POINTS = 300
 
 DRAWING = threading.Lock()
@@ -100,7 +102,7 @@ def _row(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _heights(figure: Figure) -> list[float]:
-    ratios = figure.axes[0].get_gridspec().get_height_ratios()
+    ratios = np.asarray(figure.axes[0].get_gridspec().get_height_ratios()).tolist()
     return [figure.get_size_inches()[1] * ratio / sum(ratios) for ratio in ratios]
 
 
@@ -110,8 +112,8 @@ def _panel(axes: Axes, height: float) -> dict[str, Any]:
         "x": _axis(axes.get_xlabel(), axes.get_xscale(), axes.get_xlim(), axes.xaxis),
         "y": _axis(axes.get_ylabel(), axes.get_yscale(), axes.get_ylim(), axes.yaxis),
         "lines": [
-            *(_line(axes, line) for line in sorted(axes.lines, key=Artist.get_zorder) if len(line.get_xdata(orig=False))),
-            *(_spot(patch) for patch in axes.patches if _labelled(patch)),
+            *(_line(axes, line) for line in sorted(axes.lines, key=Artist.get_zorder) if np.size(line.get_xdata())),
+            *(_spot(patch) for patch in axes.patches if isinstance(patch, Rectangle) and _labelled(patch)),
         ],
         "bands": [_band(axes, patch) for patch in axes.patches if isinstance(patch, Rectangle)],
         "words": [_words(axes, text) for text in axes.texts if text.get_text()],
@@ -132,7 +134,7 @@ def _line(axes: Axes, line: Line2D) -> dict[str, Any]:
         "x": steps,
         "y": values,
         "in": [across, up],
-        "colour": _colour(line.get_markerfacecolor() if len(line.get_xdata()) == 1 else line.get_color()),
+        "colour": _colour(line.get_markerfacecolor() if np.size(line.get_xdata()) == 1 else line.get_color()),
         "edge": _colour(line.get_markeredgecolor()),
         "size": line.get_markersize(),
         "width": line.get_linewidth(),
@@ -179,7 +181,7 @@ def _words(axes: Axes, text: Text) -> dict[str, Any]:
         "text": plain(text.get_text()),
         "colour": _colour(text.get_color()),
         "bold": text.get_fontweight() == "bold",
-        "anchor": [text.get_ha(), {"center": "middle", "va": "middle"}.get(text.get_va(), text.get_va())],
+        "anchor": [text.get_horizontalalignment(), UPRIGHT.get(text.get_verticalalignment(), text.get_verticalalignment())],
     }
 
 
@@ -213,8 +215,8 @@ def _colour(colour: Any) -> str:
     return OF_THE_PAGE.get(found, found)
 
 
-def _numbers(values: Iterable[float]) -> list[float | None]:
-    return [plainly(value) for value in np.asarray(list(values), dtype=float).tolist()]
+def _numbers(values: Any) -> list[float | None]:
+    return [plainly(value) for value in np.asarray(values, dtype=float).tolist()]
 
 
 def plainly(value: float) -> float | None:

@@ -212,7 +212,7 @@ class Pages:
             return "?" + urlencode({name: value for name, value in {**asked, "page": "", **changes}.items() if value})
 
         shown = rows[(page - 1) * views.PAGE : page * views.PAGE]
-        found = {"study": study, "part": part, "rows": shown, "page": page, "pages": pages}
+        found: views.View = {"study": study, "part": part, "rows": shown, "page": page, "pages": pages}
         return html("stage.html", **found, asked=asked, address=address)
 
     def trial(self, request: Request) -> Response:
@@ -222,8 +222,8 @@ class Pages:
         here = (part["name"], row["number"])
         wishes = [wish for wish in study["wishes"] if (wish["stage"], wish["number"]) == here]
         log = views.trial_log(views.tail(study["space"].log, views.WHOLE_LOG), plan, part["name"])
-        told = {"path": views.path(plan), "shared": shared, "recipe": words.recipe(plan), "log": log, "wishes": wishes}
-        return html("trial.html", **found, **told)
+        told: views.View = {"path": views.path(plan), "shared": shared, "recipe": words.recipe(plan), "log": log}
+        return html("trial.html", **found, **told, wishes=wishes)
 
     # JSON
 

@@ -48,7 +48,7 @@ def openapi(routes: Iterable[Route]) -> dict[str, Any]:
 def _operation(route: Route) -> dict[str, Any]:
     act = getattr(route.endpoint, "__self__", None)
     told = act.does if isinstance(act, Act) else route.endpoint
-    found = {
+    found: dict[str, Any] = {
         "summary": inspect.getdoc(told),
         "parameters": [_parameter(name, kind) for name, kind in re.findall(r"{(\w+)(:int)?}", route.path)],
         "responses": {status: _answer(text, {"$ref": "#/components/schemas/Error"}) for status, text in REFUSALS.items()},
