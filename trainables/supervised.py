@@ -100,8 +100,8 @@ class Supervised:
     """One model under way on a task (trainables.trainable.Trainable).
 
     task: a trainables.task.Task; train, valid: its data; own: which of loss and optimizer are the task's own, not Task's.
-    step: where it stands; ratio: norm of an update over norm of the
-    parameters, measured every RATIO_EVERY steps (a tensor, NaN before the first).
+    step: where it stands; ratio: norm of an update over norm of the parameters, measured every RATIO_EVERY steps (a tensor, NaN
+    before the first).
 
     Raises: TaskError if the task's model is no module, or its optimizer none; InputError if the plan's recipe does not go with
     them.
@@ -135,8 +135,9 @@ class Supervised:
         self.optimizer = self.task.optimizer(self.model, plan)
         if not isinstance(self.optimizer, torch.optim.Optimizer):
             raise TaskError(f"optimizer: expected a torch.optim.Optimizer; got {_shown(self.optimizer)}")
-        first = self.optimizer.param_groups[0]["lr"] or 1.0
-        self._shares = [group["lr"] / first * group.get("lr_scale", 1.0) for group in self.optimizer.param_groups]
+        groups = self.optimizer.param_groups
+        first = groups[0]["lr"]
+        self._shares = [(group["lr"] / first if first else 1.0) * group.get("lr_scale", 1.0) for group in groups]
 
     @property
     def approximations(self) -> tuple[str, ...]:
