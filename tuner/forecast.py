@@ -1,5 +1,6 @@
 """What will it cost? The most that each stage can want, at the speed that a few real steps show."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,12 +31,19 @@ class Forecast:
 
 
 def forecast(
-    settings: Settings, workload: Workload, device: str, workers: int, decided: Sequence[Decision] = ()
+    settings: Settings,
+    workload: Workload,
+    device: str,
+    workers: int,
+    decided: Sequence[Decision] = (),
+    measuring: float = math.inf,
 ) -> list[Forecast]:
     """The stages that are still to come, in order; those decided already cost nothing more.
 
     settings: resolved. workers: trials at a time. Trains a few steps at each batch size, evaluates once, and throws it away.
+    measuring: seconds after which no further batch size is tried; its steps then count by their examples.
     """
+    until = time.monotonic() + measuring
     winners = {decision.stage: decision.winner for decision in decided}
     plan, told, speeds = settings.start, [], {}
     for name in settings.stages:
@@ -44,8 +52,12 @@ def forecast(
             continue
         most = settings.stage(name, workload).most(plan)
         groups = {size: [p for p in most if p.batch_size == size] for size in {p.batch_size for p in most}}
-        for size in groups.keys() - speeds.keys():
-            speeds[size] = _seconds_per_step(settings, workload, groups[size][0], device)
+        for size in sorted(groups.keys() - speeds.keys()):
+            if speeds and time.monotonic() > until:
+                near = min(speeds, key=lambda known: abs(math.log(known / size)))
+                speeds[size] = speeds[near] * size / near
+            else:
+                speeds[size] = _seconds_per_step(settings, workload, groups[size][0], device)
         steps = {size: distinct_steps(plans) for size, plans in groups.items()}
         seconds = sum(speeds[size] * count for size, count in steps.items()) / workers
         told.append(Forecast(name, len(most), sum(steps.values()), sum(size * n for size, n in steps.items()), seconds))

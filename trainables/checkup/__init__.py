@@ -32,11 +32,11 @@ def checkup(workload: Workload, plan: Plan, device: str, seconds: float) -> Iter
 
 
 def _checks(workload: Supervision, plan: Plan, device: str) -> list[tuple[Callable[[float], Iterator[Finding]], float]]:
-    """What is looked at, and the share of the time that it may take."""
+    """What is looked at, and the share of the time that it may take; the rest is for what comes after."""
     return [
-        (lambda seconds: data.checks(workload, seconds), 0.2),
+        (lambda seconds: data.checks(workload, seconds), 0.15),
         (lambda seconds: model.checks(workload, plan, device), 0.1),
-        (lambda seconds: model.overfits(workload, plan, device, seconds), 0.4),
+        (lambda seconds: model.overfits(workload, plan, device, seconds), 0.35),
         (lambda seconds: purity.checks(workload, plan, device), 0.1),
-        (lambda seconds: memory.checks(workload, plan, device, seconds), 0.2),
+        (lambda seconds: memory.checks(workload, plan, device, seconds), 0.1),
     ]

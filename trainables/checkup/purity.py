@@ -9,7 +9,7 @@ import torch
 
 from studies.plan import Plan
 from trainables.checkup.finding import Finding, Verdict
-from trainables.supervised import copied
+from trainables.supervised import Supervised, copied
 from trainables.trainable import Workload
 
 STEPS, RATE = 3, 1e-2
@@ -44,9 +44,10 @@ def checks(workload: Workload, plan: Plan, device: str) -> Iterator[Finding]:
 
 
 def _on(training: Any, losses: list[float]) -> tuple[list[float], Any, Any]:
-    """Train on; all losses, the state and the metrics at the end."""
+    """Train on; all losses, the state and, where they may depend on more than the state, the metrics at the end."""
     losses = [*losses, training.train(STEPS, RATE)]
-    return losses, copied(dict(training.state())), dict(training.evaluate())
+    metrics = {} if isinstance(training, Supervised) else dict(training.evaluate())
+    return losses, copied(dict(training.state())), metrics
 
 
 def _metric(workload: Workload, measured: Mapping[str, float]) -> Finding:
