@@ -302,8 +302,8 @@ class Case:
         return Finding(
             "overfits",
             f"at step {self.end:,} the training loss is {number(train, 2)}, validation's {number(valid, 2)}: {times}",
-            "the model learns the examples by heart: augment the data, add weight decay (from 1e-4) and dropout to the task",
-            f"tune run --task {self.task} --study {self.study}-regular",
+            "the model learns the examples by heart: augment the data, try weight decay (from 1e-4) and dropout",
+            f"tune stage4 --study {self.study}",
         )
 
     def worsens(self) -> Finding | None:
