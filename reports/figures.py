@@ -5,6 +5,7 @@ the schedules below, the update ratio. No global state: figures may be drawn in 
 """
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ CAPTIONS = {
     "convergence": "The winner's own curves, the step at which both have settled, and the safety margin behind it.",
     "cells": "Validation for each batch size and momentum; brighter is better; framed: the winner; grey: left early, or broken.",
     "decays": "Validation under each decay, its schedule below. A decay that pays lifts the curve where its rate comes down.",
-    "tricks": "Each trick by itself, and stacked: mean over the seeds and 95 % interval; the line is the training as it was.",
+    "tricks": "Each by itself, and stacked: mean over the seeds and 95 % interval; the line is the training as it was.",
     "update_ratio": "Norm of an update over norm of the weights; the band is one order of magnitude around 0.001.",
 }
 
@@ -59,7 +60,7 @@ def figures(stage: StageResults) -> dict[str, Figure]:
     trials, curves = trials_frame([stage]), curves_frame([stage])
     made: dict[str, Figure | None] = {}
     metric, decision = stage.metric, stage.decision
-    if stage.name == "stage4":
+    if stage.name in ("stage4", "stage5"):
         made["tricks"] = tricks(metric, decision) if decision else None
     elif trials["schedule"].str.contains("to 0|every").any() or stage.name == "stage3":
         made["decays"] = decays(trials, curves, schedules_frame([stage]), metric, decision)
@@ -442,8 +443,8 @@ def _decay_title(trials: pd.DataFrame, metric: Metric, decision: Decision | None
 
 
 def tricks(metric: Metric, decision: Decision) -> Figure:
-    """The ablations of stage 4, best at the top, the winner in front."""
-    title = decision.words[0].partition(":")[0] if decision.words else metric.name
+    """The ablations of stage 4, the ways of stage 5: best at the top, the winner in front."""
+    title = re.split("[:;]", decision.words[0])[0] if decision.words else metric.name
     known = [one for one in decision.evidence if one.value is not None]
     rows = sorted(known, key=lambda one: metric.gain(one.value, 0.0))
     figure, [axes] = canvas(title, [0.9 + 0.32 * len(rows)])
@@ -453,7 +454,7 @@ def tricks(metric: Metric, decision: Decision) -> Figure:
         told = f"{one.label}: {words.measured(one.value, one.interval)}"
         axes.plot(one.interval or (one.value, one.value), (place, place), color=colour, linewidth=2)
         axes.plot([one.value], [place], "o", color=colour, markersize=8, markeredgecolor=GROUND, label=told)
-    if (as_it_is := next((one for one in rows if one.label == "as it is"), None)) is not None:
+    if (as_it_is := next((one for one in rows if one.label in ("as it is", "plain")), None)) is not None:
         axes.plot((as_it_is.value, as_it_is.value), (-0.5, len(rows) - 0.5), color=SOFT, linewidth=1, linestyle="--", zorder=0)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_yticks(range(len(rows)), [one.label for one in rows])

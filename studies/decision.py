@@ -13,6 +13,7 @@ QUESTIONS = {
     "stage2": "Which batch size and which momentum, jointly?",
     "stage3": "Does decaying the learning rate help, and how?",
     "stage4": "Which tricks of the bag help, and by how much?",
+    "stage5": "What do folds, views, ensembles and pruning make of the winner?",
 }
 """What each stage is to find out."""
 

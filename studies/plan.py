@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from studies.finish import Ensemble, Finish, Pruned, Views
 from studies.recipe import Recipe
 from studies.schedule import Constant, Schedule
 from studies.value import Count, Natural, Number, Value
@@ -45,7 +46,7 @@ class Plan(Value):
     batch_size: examples per step.
     momentum: of SGD (the first beta of Adam's kin), in [0, 1).
     optimizer: the name that `trainables` knows it by.
-    recipe: what else is done.
+    recipe: what else is done. finish: what is done at last.
     seed: of the initialisation, the data's order, dropout and augmentation.
     """
 
@@ -54,6 +55,7 @@ class Plan(Value):
     momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
     optimizer: str = "sgd"
     recipe: Recipe = Recipe()
+    finish: Finish | None = None
     seed: Natural = 0
 
     @field_validator("segments")
@@ -109,13 +111,23 @@ class Plan(Value):
         """
         if not 0 <= n <= self.steps:
             raise ValueError(f"a plan of {self.steps} steps has no step {n}")
-        segments = []
+        segments, finish = [], self.finish if n > self._plain else None
         for segment in self.segments:
             if n <= 0:
                 break
             segments.append(segment.lasting(min(n, segment.steps)))
             n -= segment.steps
-        return self.but(segments=tuple(segments))
+        return self.but(segments=tuple(segments), finish=finish)
+
+    @property
+    def _plain(self) -> int:
+        """The last step at which nothing of the finish has been done to the training."""
+        return self.finish.at if isinstance(self.finish, Pruned) else -1
+
+    @property
+    def training(self) -> "Plan":
+        """What is trained, however it is evaluated at its end: the plan that its states belong to."""
+        return self.but(finish=None) if isinstance(self.finish, LOOKS) else self
 
     def then(self, segment: Segment) -> "Plan":
         """The same plan, continued."""
@@ -168,8 +180,8 @@ class Plan(Value):
             first += segment.steps
 
     def common(self, other: "Plan") -> int:
-        """How many steps the two paths have in common, from the start."""
-        if self.upto(0) != other.upto(0):
+        """How many steps of training the two paths have in common, from the start."""
+        if self.training.upto(0) != other.training.upto(0):
             return 0
         steps = 0
         for mine, theirs in zip(self.segments, other.segments):
@@ -178,7 +190,9 @@ class Plan(Value):
             steps += min(mine.steps, theirs.steps)
             if mine.steps != theirs.steps:
                 break
-        return steps
+        if self.training.finish == other.training.finish:
+            return steps
+        return min([steps, *(plan._plain for plan in (self, other) if plan._plain >= 0)])
 
     def describe(self) -> dict[str, Any]:
         """The plan in the field's terms, as `--json` and best.yaml show it; `Plan.read` takes it back."""
@@ -186,6 +200,8 @@ class Plan(Value):
         schedule = [{"steps": s.pop("steps"), **s.pop("rate"), **s} for s in content.pop("segments")]
         if not self.recipe:
             del content["recipe"]
+        if not self.finish:
+            del content["finish"]
         return {"lr": self.lr, "step_nums": self.steps, **content, "schedule": schedule}
 
     @classmethod
@@ -210,6 +226,13 @@ class Plan(Value):
             if derived.get(name, value) != value:
                 raise ValueError(f"{name}: the schedule says {value}, got {derived[name]}")
         return plan
+
+
+LOOKS = (Views, Ensemble)
+"""Finishes that only look at what has been trained."""
+
+Ensemble.model_rebuild(_types_namespace={"Plan": Plan})
+Plan.model_rebuild()
 
 
 def constant(base: Plan, lr: float, steps: int) -> Plan:

@@ -206,7 +206,7 @@ def uses(files: Iterable[str], fingerprint: str, plans: Collection[Plan]) -> dic
 def _needed(names: Iterable[str], plans: Iterable[Plan]) -> set[str]:
     there, kin, needed = _by_step(names), defaultdict[Plan, list[Plan]](list), set[str]()
     for plan in set(plans):
-        kin[plan.upto(min(1, plan.steps))].append(plan)
+        kin[plan.training.upto(min(1, plan.steps))].append(plan)
     for family in kin.values():
         for plan in family:
             steps = list(_on_path(plan, there))
@@ -216,7 +216,7 @@ def _needed(names: Iterable[str], plans: Iterable[Plan]) -> set[str]:
 
 
 def _name(plan: Plan, step: int) -> str:
-    return f"{plan.upto(step).id}-{step}.ckpt"
+    return f"{plan.training.upto(step).id}-{step}.ckpt"
 
 
 def _by_step(names: Iterable[str]) -> Mapping[int, set[str]]:

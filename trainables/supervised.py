@@ -1,7 +1,7 @@
 """How is one model trained? Supervised learning as a pure function of (plan, step)."""
 
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from torch import nn
 from torch.utils.data import default_collate
 
 from studies.errors import TaskError
+from studies.finish import Pruned, Views
 from studies.plan import Plan
-from trainables import recipe
+from trainables import finish, recipe
 from trainables.batches import batch, mixed
 from trainables.eager import eager
 from trainables.recipe import large_batch
@@ -120,6 +121,7 @@ class Supervised:
         for name in reversed(plan.optimizers):  # the later ones are to be refused now, not on the way
             self._choose(name)
         self.step, self.ratio = 0, torch.tensor(float("nan"))
+        self._pruned, self._masks = plan.finish if isinstance(plan.finish, Pruned) else None, {}
 
     def _glance(self) -> tuple[Any, Any, Any]:
         """Inputs and targets of some examples, and the untrained model's outputs."""
@@ -154,6 +156,9 @@ class Supervised:
             group["lr"] = lr * share
         total: Any = 0.0
         for _ in range(steps):
+            if self._pruned and self.step == self._pruned.at:
+                self._masks = finish.smallest(self.model, self._pruned.share)
+                finish.cut(self.model, self._masks)
             total = total + self._update().double()  # in doubles the sum does not depend on where the steps are cut into pieces
             self.step += 1
         return float(total) / steps
@@ -175,6 +180,8 @@ class Supervised:
         before = [parameter.detach().clone() for parameter in self.model.parameters()] if measured else []
         with eager():
             self.optimizer.step()
+        if self._masks:
+            finish.cut(self.model, self._masks)
         if measured:
             self.ratio = _ratio(before, list(self.model.parameters()))
         return loss.detach()
@@ -192,13 +199,30 @@ class Supervised:
 
     def evaluate(self) -> dict[str, float]:
         seed_everything(self.plan.seed, self.step, "evaluation")
-        return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self.ratio)}
+        left = {"parameters_left": finish.left(self.model, self._masks)} if self._masks else {}
+        return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self.ratio), **left}
+
+    def look(self, members: Sequence["Supervised"] = ()) -> dict[str, float]:
+        """What the plan's finish measures of the trained model: several views of it, or the members of an ensemble.
+
+        Raises: InputError if the task's data are not such that it can.
+        """
+        inputs, targets = self._valid.take(torch.tensor([0]))
+        classes = isinstance(targets, torch.Tensor) and not targets.is_floating_point()
+        if isinstance(self.plan.finish, Views):
+            finish.check_images(inputs)
+            voices = finish.views(self.model.eval(), self.plan.finish)
+        else:
+            voices = [member.model.eval() for member in members]
+        seed_everything(self.plan.seed, self.step, "evaluation")
+        return evaluated(self.task, finish.Mean(voices, classes), self._valid)
 
     def state(self) -> dict[str, Any]:
         with eager():
             optimizer = self.optimizer.state_dict()
         live = {"model": self.model.state_dict(), "optimizer": optimizer}
-        return {**copied(live), "step": self.step, "update_ratio": float(self.ratio)}
+        masks = {"masks": dict(self._masks)} if self._masks else {}
+        return {**copied(live), "step": self.step, "update_ratio": float(self.ratio), **masks}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         if (optimizer := self.plan.optimizer_at(max(0, state["step"] - 1))) != self._chosen:
@@ -207,6 +231,7 @@ class Supervised:
         with eager():
             self.optimizer.load_state_dict(copied(state["optimizer"]))  # it would go on in these very tensors
         self.step, self.ratio = state["step"], torch.tensor(state["update_ratio"])
+        self._masks = {name: mask.to(self.device) for name, mask in state.get("masks", {}).items()}
 
 
 def copied(value: Any) -> Any:

@@ -17,9 +17,11 @@ import torch
 from torch import nn
 
 from studies.errors import InputError, TaskError
+from studies.finish import Fold
 from studies.plan import Plan
 from studies.recipe import Recipe
 from studies.trial import Metric
+from trainables.finish import folded
 from trainables.recipe.optimizers import make_optimizer
 from trainables.source import BUILT_IN, check_spec, fingerprint_of, sources_of
 from trainables.supervised import Split, Supervised, seed_everything
@@ -102,8 +104,9 @@ class Supervision:
         return len(self.splits("cpu")[1])
 
     def trainable(self, plan: Plan, device: str, kind: type[Supervised] = Supervised) -> Supervised:
+        splits = self.splits(device) if not isinstance(plan.finish, Fold) else self._folds(plan.finish, plan.seed, device)
         own = frozenset(name for name in ("loss", "optimizer") if getattr(type(self.task), name) is not getattr(Task, name))
-        return kind(self.task, plan, *self.splits(device), device, own)
+        return kind(self.task, plan, *splits, device, own)
 
     @cached_property
     def _data(self) -> tuple[Any, Any]:
@@ -112,6 +115,10 @@ class Supervision:
         if not isinstance(halves, tuple | list) or len(halves) != 2:
             raise TaskError(f"{self.name}.data: expected (train, valid); got {type(halves).__name__}")
         return halves[0], halves[1]
+
+    def _folds(self, fold: Fold, seed: int, device: str) -> tuple[Split, Split]:
+        train, valid = folded(*self._data, fold, seed)
+        return Split(train, device), Split(valid, device)
 
     def splits(self, device: str) -> tuple[Split, Split]:
         """Both halves of the data, for training on the device."""

@@ -99,7 +99,12 @@ class Run:
         self.at = self.checkpoints.deepest(self.plan) or self.at
         self.begun, self.reported = self.at.step, time.monotonic()
         self.attempt(self._build if self.at.step < self.plan.steps else self._end)
-        return Progress(self.plan, self.at.points, self.begun)
+        return Progress(self.plan, () if self._looks else self.at.points, self.begun)
+
+    @property
+    def _looks(self) -> bool:
+        """Whether the plan only looks at the end of a training, which is what its points are about."""
+        return self.plan.training != self.plan
 
     def _build(self) -> None:
         self.trainable = self.workload.trainable(self.plan, self.device)
@@ -107,7 +112,25 @@ class Run:
             self.trainable.restore(self.at.state)
 
     def _end(self) -> None:
+        if self._looks:
+            if self.trainable is None:
+                self._build()
+            seen, end = self.trainable.look(self._members()), self.at.points[-1]
+            self.fresh = [replace(end, values={**end.values, **seen})]
         self.ended = State.COMPLETE
+
+    def _members(self) -> list[Trainable]:
+        """Those of the plan's ensemble, each at its end; one whose state is gone is trained once more."""
+        members = []
+        for plan in getattr(self.plan.finish, "members", ()):
+            if (self.checkpoints.deepest(plan) or Checkpoint(0, {})).step < plan.steps:
+                every = plan.every(self.every * self.plan.batch_size)
+                run = Run(self.workload, plan, self.checkpoints, every, self.keep, self.device)
+                for _ in _lockstep([run], Alone, lambda: False):
+                    pass
+            members.append(self.workload.trainable(plan, self.device))
+            members[-1].restore(self.checkpoints.deepest(plan).state)
+        return members
 
     def anew(self) -> "Run":
         """The same, to begin once more from its states."""
@@ -156,7 +179,7 @@ class Run:
 
     def tell(self) -> Iterator[Progress]:
         """What there is to report, if it is time to."""
-        if self.ended or (self.fresh and time.monotonic() - self.reported > REPORT_SECONDS):
+        if self.ended or (self.fresh and not self._looks and time.monotonic() - self.reported > REPORT_SECONDS):
             failpoint("plan.told")
             yield Progress(self.plan, tuple(self.fresh), self.begun, self.ended, self.error)
             self.fresh, self.reported = [], time.monotonic()
@@ -165,7 +188,7 @@ class Run:
         """Save on the way, and report what is left to."""
         if self.at.step > self.begun:
             self.attempt(self.save)
-        return Progress(self.plan, tuple(self.fresh), self.begun, self.ended, self.error)
+        return Progress(self.plan, () if self._looks else tuple(self.fresh), self.begun, self.ended, self.error)
 
     def save(self, kept: bool = False) -> None:
         began = time.perf_counter()

@@ -132,6 +132,12 @@ STAGE4 = {
     "tricks": _list(str, "Parts of a recipe, NAME or NAME=VALUE; of the usual ones those that the task can take, if not given."),
 }
 
+FINISH = {
+    "folds": _option(int, "Folds of the cross-validation; 5 if not given."),
+    "prune": _option(float, "Share of the weights that pruning takes away; 0.5 if not given."),
+    "skip": _list(str, "What is left out of folds, mirror, shift, seeds, leaders, pruned."),
+}
+
 
 def command(name: str, help: str, *groups: dict[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a command whose options are those of the groups; the function gets those that were given, as keywords."""
@@ -230,6 +236,16 @@ def check(task: str, json: bool, seconds: float = 60.0, **given: Any) -> None:
         _emit(told)
     if not told["fit"]:
         raise typer.Exit(1)
+
+
+@command("finish", "What folds, other views, ensembles and pruning make of a study's winner.", STUDY, FINISH, PLACE, JSON)
+def finish(study: str, json: bool, **given: Any) -> None:
+    from tuner.settings import Settings
+
+    store, own = _store(given), {key: value for key, value in given.items() if key in FINISH}
+    settings = Settings.of(store.record(study).settings, {"stages": ("stage5",), **own})
+    _go_back(settings.cwd)
+    _drive(settings, store, study, json)
 
 
 @command("resume", "Go on with a stopped study, as it was started.", STUDY, PLACE, JSON)

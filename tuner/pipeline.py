@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,8 +33,12 @@ from tuner.runners.runner import Runner
 from tuner.settings import Settings
 from tuner.stages.asked import heed
 from tuner.stages.stage import run_stage
+from tuner.stages.stage5 import Stage5
 
 log = logging.getLogger("tuner")
+
+LEADERS = 3
+"""Of the last decision, in an ensemble."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
             while (wishes := driver.wishes()) != heeded:  # at first, and again where more was asked of stages that were over
                 heeded, wanted = wishes, settings.model_copy(update={"stages": _stages(settings, wishes)})
                 start = _start(wanted, store, workspace)
-                _run_stages(wanted, workload, start, driver, runner, workspace, view, approximations)
+                leaders = _leaders(store.decisions(workspace.study))
+                _run_stages(wanted, workload, start, driver, runner, workspace, view, approximations, leaders)
         checkpoints.sweep()  # what workers that were killed have left
         driver.done(heeded)
     failpoint("run.done")
@@ -137,11 +142,22 @@ def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
         return settings.start
     before = f"stage{int(first[-1]) - 1}"
     decided = {decision.stage: decision for decision in store.decisions(workspace.study)}
+    if first == "stage5":  # the bag of tricks need not have been opened; its winner keeps what it found there
+        before = "stage4" if "stage4" in decided else "stage3"
+        if before in decided:
+            return decided[before].winner
     if before not in decided:
         raise InputError(
             f"{first}: it starts from the decision of {before}, which study {workspace.study!r} lacks: tune {before} first"
         )
     return decided[before].winner.but(recipe=settings.recipe)
+
+
+def _leaders(decisions: Sequence[Decision]) -> tuple[Plan, ...]:
+    """The best of the last decision that something was decided among: its winner, and those that came nearest to it."""
+    last = next((decision for decision in reversed(decisions) if decision.stage != "stage5"), None)
+    sound = [one.plan for one in (last.evidence if last else ()) if one.state is State.COMPLETE and one.value is not None]
+    return tuple(sound[:LEADERS])
 
 
 def _run_stages(
@@ -153,10 +169,13 @@ def _run_stages(
     workspace: Workspace,
     view: ProgressView,
     approximations: tuple[str, ...],
+    leaders: tuple[Plan, ...],
 ) -> None:
     tensorboard = TensorboardLog(workspace.tensorboard)
     for name in settings.stages:
         stage = settings.stage(name, workload)
+        if isinstance(stage, Stage5):
+            stage = replace(stage, leaders=leaders)
         view.stage(name, QUESTIONS[name])
         log.info("%s: at most %s steps", name, f"{distinct_steps(stage.most(plan)):,}")
         metric = settings.target(workload)

@@ -13,7 +13,7 @@ from studies.recipe import Recipe, kinds
 from studies.trial import Metric
 from studies.value import Count, Natural, Positive, Value, problem
 from trainables.trainable import Workload
-from tuner.stages import stage1, stage2, stage3, stage4
+from tuner.stages import stage1, stage2, stage3, stage4, stage5
 from tuner.stages.stage import Stage
 
 EVALUATIONS = 100
@@ -27,7 +27,7 @@ EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 1_000, 50_000
 """Of the longest path of stage 1, where --max-steps is not given."""
 
 STAGES = ("stage1", "stage2", "stage3")
-"""Of `tune run`. The bag of tricks, stage 4, is opened on request."""
+"""Of `tune run`. The bag of tricks, stage 4, and the finish, stage 5, are there on request."""
 
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Several = Annotated[int, Field(strict=True, ge=1, le=10_000)]
@@ -42,7 +42,7 @@ class Settings(Value):
 
     task: str = "digits"
     data: str | None = None
-    stages: Annotated[tuple[Literal["stage1", "stage2", "stage3", "stage4"], ...], Field(min_length=1)] = STAGES
+    stages: Annotated[tuple[Literal["stage1", "stage2", "stage3", "stage4", "stage5"], ...], Field(min_length=1)] = STAGES
     workdir: str = "tune-runs"
     cwd: str = "."
     checkpoints: str | None = None
@@ -84,6 +84,10 @@ class Settings(Value):
     lazy_interval: Count = 100
 
     tricks: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+
+    folds: Annotated[int, Field(strict=True, ge=2, le=100)] = stage5.FOLDS
+    prune: Share = stage5.PRUNED
+    skip: tuple[Literal[stage5.WAYS], ...] = ()
 
     @field_validator("lrs", "batch_sizes", "momenta", "starts", "factors", "intervals", "tricks")
     @classmethod
@@ -191,6 +195,8 @@ class Settings(Value):
             )
         if name == "stage4":
             return stage4.Stage4(metric, tuple(self._tricks(workload)), self.repeats)
+        if name == "stage5":
+            return stage5.Stage5(metric, folds=self.folds, pruned=self.prune, skip=self.skip, repeats=self.repeats)
         return stage3.Stage3(
             metric,
             self.eval_examples,

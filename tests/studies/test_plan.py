@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from studies.finish import Ensemble, Fold, Pruned
 from studies.plan import Plan, Segment, constant, distinct_steps
 from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
 
@@ -163,3 +164,18 @@ def test_a_plan_ends_where_it_ends(n):
         constant(Plan(), 0.1, 100).upto(n)
     with pytest.raises(ValueError, match="beyond the plan's end"):
         constant(Plan(), 0.1, 100).at(100)
+
+
+def test_what_only_looks_has_the_states_of_what_it_looks_at_and_pruning_shares_the_path_before():
+    plan = constant(Plan(), 0.1, 100)
+    looking = plan.but(finish=Ensemble(members=(plan, plan.but(seed=1))))
+    assert looking.id != plan.id and looking.training == plan and looking.common(plan) == 100
+    assert Plan.model_validate_json(looking.model_dump_json()) == looking
+    assert "finish" not in plan.describe()
+
+    pruned, more = (
+        plan.then(Segment(steps=10, rate=Constant(lr=0.01))).but(finish=Pruned(share=share, at=100)) for share in (0.5, 0.9)
+    )
+    assert pruned.upto(100) == plan and pruned.upto(105).finish == pruned.finish
+    assert pruned.common(plan) == pruned.common(more) == 100 and pruned.common(pruned.upto(105)) == 105
+    assert plan.but(finish=Fold(index=0, of=2)).common(plan) == 0

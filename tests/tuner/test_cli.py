@@ -44,6 +44,7 @@ BAD = {
     "a start of zero": ["stage3", "--starts", "0"],
     "a check of nothing": ["check"],
     "a check of no task": ["check", "no-such-task"],
+    "a finish of an unknown study": ["finish", "nobody"],
     "an unknown trick": ["stage4", "--tricks", "mixupp"],
     "a trick with a value that it cannot have": ["stage4", "--tricks", "mixup=-1"],
     "an unknown runner": ["run", "--runner", "slurm"],
@@ -114,7 +115,7 @@ def test_a_task_is_checked_and_the_exit_code_says_whether_it_is_fit(folder, caps
 def test_help_answers_at_once_and_names_every_command():
     done = subprocess.run([sys.executable, "-X", "importtime", "-m", "tuner", "--help"], capture_output=True, text=True)
     commands = ("run", "stage1", "stage2", "stage3", "resume", "status", "report", "export", "train", "clean", "dashboard")
-    commands += ("check", "stage4", "trials", "stop", "add", "extend", "overrule", "note")
+    commands += ("check", "stage4", "finish", "trials", "stop", "add", "extend", "overrule", "note")
     assert all(f"  {name} " in done.stdout for name in commands)
     heavy = ("torch", "ray", "optuna", "pandas", "matplotlib", "sqlalchemy")
     assert not [line for line in done.stderr.splitlines() if line.rpartition("|")[2].strip() in heavy]

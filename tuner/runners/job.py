@@ -130,4 +130,4 @@ class Agenda:
 
 def _kin(plan: Plan) -> tuple:
     """What has to be the same for plans to see the same batches, and to be trained by one optimizer."""
-    return plan.batch_size, plan.seed, plan.optimizers, plan.recipe
+    return plan.batch_size, plan.seed, plan.optimizers, plan.recipe, plan.finish

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from studies.decision import Candidate, Cost
@@ -103,3 +104,33 @@ def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[
     second = next((i for i in ranked if i != winner), None)
     margin = None if second is None else behind[second] - behind[winner]
     return Verdict(winner, sum(gap <= among for gap in behind.values()) > 1, second, margin)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What one training gives over another. mean, interval: of the metric, paired by seed, better being more; slower: its time a
+    step is so many times the other's, the median over the seeds."""
+
+    mean: float
+    interval: tuple[float, float] | None
+    slower: float
+
+    @property
+    def words(self) -> str:
+        told = f" ({show(self.interval[0])} to {show(self.interval[1])})" if self.interval else ""
+        return f"{'gains' if self.mean >= 0 else 'loses'} {show(abs(self.mean))}{told}"
+
+
+def gain(metric: Metric, trials: Sequence[Trial], base: Sequence[Trial]) -> Gain:
+    """Of the ends of one training over those of another, seed by seed; minus infinity for one that broke."""
+    pairs = list(zip(trials, base))
+    if any(trial.broken for trial in trials):
+        return Gain(-math.inf, None, math.nan)
+    paired = Sample(tuple(metric.gain(final(metric, one), final(metric, other)) for one, other in pairs))
+    slower = median(_pace(one) / max(_pace(other), 1e-12) for one, other in pairs)
+    return Gain(paired.mean if paired.finite else -math.inf, paired.interval, slower)
+
+
+def _pace(trial: Trial) -> float:
+    """Seconds a step."""
+    return trial.points[-1].seconds / trial.last if trial.last else 0.0

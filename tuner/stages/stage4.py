@@ -9,7 +9,6 @@ first, so a race would leave it behind.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from studies.decision import QUESTIONS, Candidate, Decision
@@ -17,8 +16,7 @@ from studies.errors import StageError
 from studies.plan import Plan
 from studies.recipe import Recipe
 from studies.trial import Metric, Trial
-from tuner.stages import rules
-from tuner.stages.evidence import candidate, cost, reason, sample, show, verdict, with_seeds
+from tuner.stages.evidence import Gain, candidate, cost, gain, reason, sample, show, verdict, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
 
 BAG: Mapping[str, Any] = {
@@ -38,21 +36,6 @@ BAG: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Gain:
-    """What a trick gives over the same training without it. mean, interval: of the metric, paired by seed, better being more;
-    slower: its time a step is so many times the other's, the median over the seeds."""
-
-    mean: float
-    interval: tuple[float, float] | None
-    slower: float
-
-    @property
-    def words(self) -> str:
-        told = f" ({show(self.interval[0])} to {show(self.interval[1])})" if self.interval else ""
-        return f"{'gains' if self.mean >= 0 else 'loses'} {show(abs(self.mean))}{told}, {self.slower:.2f} times the time"
-
-
-@dataclass(frozen=True)
 class Stage4(Search):
     """The bag of tricks, from stage 3's winner.
 
@@ -68,7 +51,7 @@ class Stage4(Search):
         base, *alone = results.see_each(with_seeds(plan, self.repeats) for plan in (start, *self._alone(start)))
         if broken := next((trial for trial in base if trial.broken), None):
             raise StageError(f"stage4: what it starts from {reason(broken)}; tune stage 3 again")
-        gains = [self._gain(trials, base) for trials in alone]
+        gains = [gain(self.metric, trials, base) for trials in alone]
         best, stacks = base, list[list[Trial]]()
         for place in sorted(range(len(alone)), key=lambda place: -gains[place].mean):
             if gains[place].mean <= 0:
@@ -95,15 +78,6 @@ class Stage4(Search):
     def _alone(self, start: Plan) -> list[Plan]:
         return [_toggled(start, trick) for trick in self.tricks]
 
-    def _gain(self, trials: Sequence[Trial], base: Sequence[Trial]) -> Gain:
-        """Of one training over another, seed by seed; minus infinity for one that broke."""
-        pairs = list(zip(trials, base))
-        if any(trial.broken for trial in trials):
-            return Gain(-math.inf, None, math.nan)
-        paired = rules.Sample(tuple(self.metric.gain(rules.final(self.metric, a), rules.final(self.metric, b)) for a, b in pairs))
-        mean = paired.mean if paired.finite else -math.inf
-        return Gain(mean, paired.interval, median(_pace(a) / max(_pace(b), 1e-12) for a, b in pairs))
-
     def _decision(
         self,
         results: Results,
@@ -114,10 +88,11 @@ class Stage4(Search):
         best: list[Trial],
     ) -> Decision:
         metric, start, won = self.metric, base[0].plan, best[0].plan
-        values, before, total = sample(metric, best), sample(metric, base), self._gain(best, base)
+        values, before, total = sample(metric, best), sample(metric, base), gain(metric, best, base)
         beyond = verdict(metric, [base, best], cheap=_parts) if best is not base else None
         rest = [trials for trials in (*alone, *stacks) if trials is not best and not any(trial.broken for trial in trials)]
-        second = max((base, *rest) if best is not base else rest, key=lambda trials: self._gain(trials, base).mean, default=None)
+        others = (base, *rest) if best is not base else rest
+        second = max(others, key=lambda trials: gain(metric, trials, base).mean, default=None)
         told = "Nothing in the bag helps: the training stays as it is."
         if best is not base:
             told = f"{_label(start, won)} helps: {metric.name} {show(before.mean)} without, {show(values.mean)} with it."
@@ -131,7 +106,7 @@ class Stage4(Search):
             values=values.values,
             rule=f"finished trainings over {self.repeats} shared seeds; what gains more than a standard error is stacked",
             runner_up=second[0].plan if second else None,
-            margin=total.mean - self._gain(second, base).mean if second else None,
+            margin=total.mean - gain(metric, second, base).mean if second else None,
             tie=bool(beyond and beyond.tie),
             warnings=tuple(self._warnings(start, alone)),
             words=(
@@ -141,7 +116,7 @@ class Stage4(Search):
                 *([f"Together they take {total.slower:.2f} times the time a step."] if best is not base else []),
             ),
             evidence=tuple(self._evidence(base, alone, gains, stacks, best)),
-            marks={_label(start, trials[0].plan): gain.mean for trials, gain in zip(alone, gains) if math.isfinite(gain.mean)},
+            marks={_label(start, trials[0].plan): one.mean for trials, one in zip(alone, gains) if math.isfinite(one.mean)},
             cost=cost(results.seen.values()),
         )
 
@@ -150,8 +125,8 @@ class Stage4(Search):
     ) -> Iterable[Candidate]:
         start = base[0].plan
         by_gain = sorted(zip(alone, gains), key=lambda pair: -pair[1].mean)
-        rows = [(trials, gain.words) for trials, gain in by_gain]
-        rows += [(trials, f"stacked, {self._gain(trials, base).words}") for trials in stacks]
+        rows = [(trials, _told(one)) for trials, one in by_gain]
+        rows += [(trials, f"stacked, {_told(gain(self.metric, trials, base))}") for trials in stacks]
         if best is base:
             yield candidate(self.metric, "as it is", base, "winner")
         for trials, outcome in sorted(rows, key=lambda row: row[0][0].plan != best[0].plan):
@@ -184,6 +159,5 @@ def _parts(trials: Sequence[Trial]) -> int:
     return sum(1 for _ in trials[0].plan.recipe.parts())
 
 
-def _pace(trial: Trial) -> float:
-    """Seconds a step."""
-    return trial.points[-1].seconds / trial.last if trial.last else 0.0
+def _told(one: Gain) -> str:
+    return f"{one.words}, {one.slower:.2f} times the time"

@@ -1,0 +1,146 @@
+"""Stage 5, the finish: what do other folds, other views, several models and fewer weights make of the winner?
+
+What the list of method/004 ends with. Nothing is decided here: each is held against the plain winner, in one table.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from studies.decision import QUESTIONS, Candidate, Decision
+from studies.errors import StageError
+from studies.finish import Ensemble, Fold, Pruned, Views
+from studies.plan import Plan, Segment
+from studies.schedule import Constant
+from studies.trial import Metric, State, Trial
+from tuner.stages.evidence import candidate, cost, gain, reason, sample, show, with_seeds
+from tuner.stages.stage import Elected, Results, Search, own
+
+FOLDS = 5
+PRUNED = 0.5
+
+TUNING_SHARE = 0.1
+"""Of the path, and of its rate: what is pruned is trained a little on, gently (Han et al. 2015, arXiv:1506.02626, 3.3)."""
+
+WAYS = ("folds", "mirror", "shift", "seeds", "leaders", "pruned")
+
+
+@dataclass(frozen=True)
+class Stage5(Search):
+    """The finish of a winner.
+
+    leaders: the winners of the earlier stages and their best rivals, for an ensemble of different trainings. folds: of the
+    cross-validation. pruned: the share of the weights that go. skip: of WAYS. repeats: seeds.
+    """
+
+    metric: Metric
+    leaders: tuple[Plan, ...] = ()
+    folds: int = FOLDS
+    pruned: float = PRUNED
+    skip: tuple[str, ...] = ()
+    repeats: int = 3
+    name: str = "stage5"
+
+    def conclude(self, start: Plan, results: Results) -> Decision:
+        base = results.see(with_seeds(start, self.repeats))
+        if broken := next((trial for trial in base if trial.broken), None):
+            raise StageError(f"stage5: the winner itself {reason(broken)}; tune it again")
+        ways = {way: plans for way, plans in self.ways(start).items() if way not in self.skip}
+        found = dict(zip(ways, results.see_each(ways.values())))
+        return self._decision(results, base, found)
+
+    def ways(self, start: Plan) -> Mapping[str, list[Plan]]:
+        """The plans of each way: one a fold, one for an ensemble, one a seed for the others."""
+        seeds = tuple(with_seeds(start, self.repeats))
+        last = start.segments[-1].rate
+        gentle = Segment(steps=max(1, int(TUNING_SHARE * start.steps)), rate=Constant(lr=TUNING_SHARE * last.lr))
+        cut = start.then(gentle).but(finish=Pruned(share=self.pruned, at=start.steps))
+        different = tuple(dict.fromkeys([start, *self.leaders]))
+        return {
+            "folds": [start.but(finish=Fold(index=index, of=self.folds)) for index in range(self.folds)],
+            "mirror": [plan.but(finish=Views(mirror=True)) for plan in seeds],
+            "shift": [plan.but(finish=Views(shift=1)) for plan in seeds],
+            **({"seeds": [start.but(finish=Ensemble(members=seeds))]} if len(seeds) > 1 else {}),
+            **({"leaders": [start.but(finish=Ensemble(members=different))]} if len(different) > 1 else {}),
+            "pruned": with_seeds(cut, self.repeats),
+        }
+
+    def most(self, start: Plan) -> list[Plan]:
+        return [*with_seeds(start, self.repeats), *(plan for plans in self.ways(start).values() for plan in plans)]
+
+    def elect(self, start: Plan, results: Results, plan: Plan) -> Elected:
+        """As it is, repeated with the other seeds."""
+        plan = own(start, results, plan)
+        return Elected(_label(plan), results.see(with_seeds(plan, self.repeats)), {})
+
+    def _decision(self, results: Results, base: list[Trial], found: Mapping[str, list[Trial]]) -> Decision:
+        metric, values = self.metric, sample(self.metric, base)
+        rows = [self._row(way, trials, base) for way, trials in found.items()]
+        sure = [row.label for row, trials in zip(rows, found.values()) if self._gains(trials, base)]
+        return Decision(
+            stage=self.name,
+            question=QUESTIONS[self.name],
+            metric=metric,
+            winner=base[0].plan,
+            value=values.mean,
+            interval=values.interval,
+            values=values.values,
+            rule=f"each is held against the plain winner, over {self.repeats} shared seeds; nothing is decided",
+            warnings=tuple(self._warnings(found)),
+            words=(
+                f"The plain winner has {metric.name} {show(values.mean)}; more than seed noise is gained by"
+                f" {', '.join(sure) or 'nothing of this'}.",
+                *(
+                    [f"Over {self.folds} folds of all examples it is {show(fmean(sample(metric, found['folds']).values))}."]
+                    if "folds" in found and sample(metric, found["folds"]).finite
+                    else []
+                ),
+            ),
+            evidence=(candidate(metric, "plain", base, "winner"), *rows),
+            cost=cost(results.seen.values()),
+        )
+
+    def _gains(self, trials: Sequence[Trial], base: Sequence[Trial]) -> bool:
+        """Surely: an ensemble, of which there is one, beyond the interval of single models; others by theirs."""
+        if isinstance(trials[0].plan.finish, Fold) or any(trial.broken for trial in trials):
+            return False
+        if len(trials) == len(base):
+            return (gain(self.metric, trials, base).interval or (0.0, 0.0))[0] > 0
+        single = sample(self.metric, base).interval or (0.0, 0.0)
+        best = single[1] if self.metric.mode == "max" else single[0]
+        return self.metric.gain(sample(self.metric, trials).mean, best) > 0
+
+    def _row(self, way: str, trials: Sequence[Trial], base: Sequence[Trial]) -> Candidate:
+        metric, label = self.metric, _label(trials[0].plan, leaders=way == "leaders")
+        if any(trial.broken for trial in trials):
+            return candidate(metric, label, trials, "")
+        if way == "folds":
+            told = "what to expect of other examples"
+        elif len(trials) == len(base):
+            told = gain(metric, trials, base).words
+        else:
+            apart = metric.gain(sample(metric, trials).mean, sample(metric, base).mean)
+            told = f"{'gains' if apart >= 0 else 'loses'} {show(abs(apart))} against the mean of single models"
+        if left := trials[0].points[-1].values.get("parameters_left"):
+            told += f", with {100 * left:.0f} % of the parameters; zeros alone make nothing faster"
+        return candidate(metric, label, trials, told)
+
+    def _warnings(self, found: Mapping[str, Sequence[Trial]]) -> Iterable[str]:
+        for trials in found.values():
+            if broken := next((trial for trial in trials if trial.state in (State.FAILED, State.DIVERGED)), None):
+                yield f"{_label(broken.plan)} {reason(broken)}"
+
+
+def _label(plan: Plan, leaders: bool = False) -> str:
+    match plan.finish:
+        case Fold(of=of):
+            return f"{of} folds"
+        case Views(mirror=True):
+            return "with mirror images"
+        case Views(shift=shift):
+            return f"with shifts by {shift}"
+        case Ensemble(members=members):
+            return f"ensemble of {len(members)} {'leaders' if leaders else 'seeds'}"
+        case Pruned(share=share):
+            return f"without {100 * share:.0f} % of the weights"
+    return "plain"
