@@ -100,7 +100,7 @@ def test_what_is_wrong_with_a_task_is_said(name, told, tmp_path):
 
 def test_an_unknown_optimizer_is_refused_with_the_known_ones(tmp_path):
     error = train("Plain", PLAN.but(optimizer="sdg"), tmp_path)[-1].error
-    assert "--optimizer: expected one of sgd, nesterov, adam, adamw, nadam, rmsprop, adagrad; got 'sdg'" in error
+    assert "--optimizer: expected one of sgd, nesterov, heavyball, adam, adamw, nadam, rmsprop, adagrad, lars; got 'sdg'" in error
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "adamw", "nadam", "rmsprop", "adagrad"])

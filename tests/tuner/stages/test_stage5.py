@@ -41,7 +41,7 @@ def test_every_way_has_a_row_and_the_plain_winner_stays():
     assert "more than seed noise is gained by nothing of this" in decision.words[0]
 
 
-@pytest.mark.parametrize(("kind", "label"), [(Views, "with mirror images"), (Ensemble, "ensemble of 3 seeds"), (Pruned, "without")])
+@pytest.mark.parametrize(("kind", "label"), [(Views, "with mirror images"), (Ensemble, "ensemble of 3"), (Pruned, "without")])
 def test_a_gain_beyond_noise_is_said(kind, label):
     decision, _ = conclude(lambda finish: 0.05 * isinstance(finish, kind))
     assert label in decision.words[0]
