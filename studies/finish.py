@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from studies.value import Count, Natural, Value
+from studies.value import Count, Natural, Positive, Value
 
 if TYPE_CHECKING:
     from studies.plan import Plan
@@ -49,4 +49,17 @@ class Pruned(Value):
     at: Count
 
 
-Finish = Annotated[Fold | Views | Ensemble | Pruned, Field(discriminator="kind")]
+class Distilled(Value):
+    """The task's smaller model in place of its model, taught by the mean of what the teachers say as well as by the labels
+    (Hinton et al. 2015, arXiv:1503.02531); without teachers, by the labels alone.
+
+    temperature: by which what is said is softened; weight: of the teachers' share of the loss.
+    """
+
+    kind: Literal["distilled"] = "distilled"
+    teachers: tuple["Plan", ...] = ()
+    temperature: Positive = 2.0
+    weight: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.5
+
+
+Finish = Annotated[Fold | Views | Ensemble | Pruned | Distilled, Field(discriminator="kind")]

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from studies.finish import Ensemble, Finish, Pruned, Views
+from studies.finish import Distilled, Ensemble, Finish, Pruned, Views
 from studies.recipe import Recipe
 from studies.schedule import Constant, Schedule
 from studies.value import Count, Natural, Number, Value
@@ -231,7 +231,8 @@ class Plan(Value):
 LOOKS = (Views, Ensemble)
 """Finishes that only look at what has been trained."""
 
-Ensemble.model_rebuild(_types_namespace={"Plan": Plan})
+for _of_plans in (Ensemble, Distilled):
+    _of_plans.model_rebuild(_types_namespace={"Plan": Plan})
 Plan.model_rebuild()
 
 

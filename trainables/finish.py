@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset, Subset
 
 from studies.errors import InputError
-from studies.finish import Fold, Views
+from studies.finish import Distilled, Fold, Views
 from trainables.batches import mixed
 
 
@@ -28,6 +28,15 @@ class Mean(nn.Module):
         if not self._classes:
             return said.mean(0)
         return said.log_softmax(-1).logsumexp(0) - torch.tensor(float(len(said))).log()
+
+
+def taught(said: torch.Tensor, teacher: torch.Tensor, how: Distilled, classes: bool) -> torch.Tensor:
+    """How far a student is from its teacher: of classes, the divergence of what is softened, times the temperature's square, so
+    that its gradients keep their size; else the mean squared difference."""
+    if not classes:
+        return nn.functional.mse_loss(said, teacher)
+    soft, wanted = (said / how.temperature).log_softmax(-1), (teacher / how.temperature).softmax(-1)
+    return nn.functional.kl_div(soft, wanted, reduction="batchmean") * how.temperature**2
 
 
 def views(model: nn.Module, how: Views) -> list[Callable[[torch.Tensor], torch.Tensor]]:

@@ -1,7 +1,7 @@
 """How is one model trained? Supervised learning as a pure function of (plan, step)."""
 
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import default_collate
 
 from studies.errors import TaskError
-from studies.finish import Pruned, Views
+from studies.finish import Distilled, Pruned, Views
 from studies.plan import Plan
 from trainables import finish, recipe
 from trainables.batches import batch, mixed
@@ -110,7 +110,9 @@ class Supervised:
 
     def __init__(self, task: Any, plan: Plan, train: Split, valid: Split, device: str, own: Collection[str] = ()):
         self.task, self.plan, self.device, self._train, self._valid, self.own = task, plan, device, train, valid, own
-        self.model = fresh_model(task, plan.seed)
+        distilled = isinstance(plan.finish, Distilled)
+        self.model = fresh_model(task, plan.seed, task.student if distilled else task.model)
+        self._teacher: finish.Mean | None = None
         self._still = recipe.prepare(self.model, plan.recipe)
         self.model.to(device)
         self.loss = recipe.loss_of(plan.recipe, task, own)
@@ -195,7 +197,24 @@ class Supervised:
         return loss
 
     def _loss(self, inputs: Any, targets: Any) -> torch.Tensor:
-        return checked_loss(self.loss(call(self.model, inputs), targets))
+        outputs = call(self.model, inputs)
+        loss = checked_loss(self.loss(outputs, targets))
+        if self._teacher is None:
+            return loss
+        with torch.no_grad():
+            wanted = call(self._teacher, inputs)
+        how = self.plan.finish
+        return (1 - how.weight) * loss + how.weight * finish.taught(outputs, wanted, how, self._classes)
+
+    def enlist(self, teachers: Sequence["Supervised"]) -> None:
+        """Be taught by what these say, from here on."""
+        self._teacher = finish.Mean([teacher.model.eval() for teacher in teachers], self._classes)
+
+    @property
+    def _classes(self) -> bool:
+        """Whether the targets are numbers of classes."""
+        _, targets = self._valid.take(torch.tensor([0]))
+        return isinstance(targets, torch.Tensor) and not targets.is_floating_point()
 
     def evaluate(self) -> dict[str, float]:
         seed_everything(self.plan.seed, self.step, "evaluation")
@@ -207,15 +226,13 @@ class Supervised:
 
         Raises: InputError if the task's data are not such that it can.
         """
-        inputs, targets = self._valid.take(torch.tensor([0]))
-        classes = isinstance(targets, torch.Tensor) and not targets.is_floating_point()
         if isinstance(self.plan.finish, Views):
-            finish.check_images(inputs)
+            finish.check_images(self._valid.take(torch.tensor([0]))[0])
             voices = finish.views(self.model.eval(), self.plan.finish)
         else:
             voices = [member.model.eval() for member in members]
         seed_everything(self.plan.seed, self.step, "evaluation")
-        return evaluated(self.task, finish.Mean(voices, classes), self._valid)
+        return evaluated(self.task, finish.Mean(voices, self._classes), self._valid)
 
     def state(self) -> dict[str, Any]:
         with eager():
@@ -243,13 +260,13 @@ def copied(value: Any) -> Any:
     return type(value)(copied(part) for part in value) if type(value) in (list, tuple) else value
 
 
-def fresh_model(task: Any, seed: int) -> nn.Module:
-    """The task's model, initialised from the seed alone.
+def fresh_model(task: Any, seed: int, make: Callable[[], Any] | None = None) -> nn.Module:
+    """The task's model, or what another method of it makes, initialised from the seed alone.
 
     Raises: TaskError if it is no module.
     """
     seed_everything(seed, "initialisation")
-    model = task.model()
+    model = (make or task.model)()
     if not isinstance(model, nn.Module):
         raise TaskError(f"model: expected a torch.nn.Module; got {_shown(model)}")
     return model

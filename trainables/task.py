@@ -39,7 +39,8 @@ class Task:
     Where the defaults do not fit: loss(outputs, targets), the mean over a batch (cross-entropy for integer targets, else
     mean squared error); metrics(outputs, targets), a dict of numbers over the whole validation set, or a torchmetrics
     Metric or MetricCollection as an attribute, where that does not fit in memory (accuracy for integer targets, else none);
-    optimizer(model, plan), a torch optimizer whose groups' rates count relative to the first one's.
+    optimizer(model, plan), a torch optimizer whose groups' rates count relative to the first one's. student(), a smaller model
+    for `tune finish` to distil into.
 
     recipe: parts of a recipe (studies.recipe) by name, as a recipe file has them; --recipe takes their place.
     data_path: what --data named, or None; there when data() is called.
@@ -55,6 +56,9 @@ class Task:
 
     def model(self) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} needs a method model(self) that returns a torch.nn.Module")
+
+    def student(self) -> nn.Module:
+        raise NotImplementedError(f"{type(self).__name__} needs a method student(self), a smaller model, to distil into it")
 
     def loss(self, outputs: Any, targets: torch.Tensor) -> torch.Tensor:
         if targets.is_floating_point():
@@ -102,6 +106,11 @@ class Supervision:
     @property
     def valid_examples(self) -> int:
         return len(self.splits("cpu")[1])
+
+    @property
+    def has_student(self) -> bool:
+        """Whether the task has a smaller model."""
+        return type(self.task).student is not Task.student
 
     def trainable(self, plan: Plan, device: str, kind: type[Supervised] = Supervised) -> Supervised:
         splits = self.splits(device) if not isinstance(plan.finish, Fold) else self._folds(plan.finish, plan.seed, device)

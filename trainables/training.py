@@ -110,27 +110,29 @@ class Run:
         self.trainable = self.workload.trainable(self.plan, self.device)
         if self.begun:
             self.trainable.restore(self.at.state)
+        if getattr(self.plan.finish, "teachers", ()):
+            self.trainable.enlist(self._others(self.plan.finish.teachers))
 
     def _end(self) -> None:
         if self._looks:
             if self.trainable is None:
                 self._build()
-            seen, end = self.trainable.look(self._members()), self.at.points[-1]
+            seen, end = self.trainable.look(self._others(getattr(self.plan.finish, "members", ()))), self.at.points[-1]
             self.fresh = [replace(end, values={**end.values, **seen})]
         self.ended = State.COMPLETE
 
-    def _members(self) -> list[Trainable]:
-        """Those of the plan's ensemble, each at its end; one whose state is gone is trained once more."""
-        members = []
-        for plan in getattr(self.plan.finish, "members", ()):
+    def _others(self, plans: Sequence[Plan]) -> list[Trainable]:
+        """Other trainings at their ends; one whose state is gone is trained once more."""
+        others = []
+        for plan in plans:
             if (self.checkpoints.deepest(plan) or Checkpoint(0, {})).step < plan.steps:
                 every = plan.every(self.every * self.plan.batch_size)
                 run = Run(self.workload, plan, self.checkpoints, every, self.keep, self.device)
                 for _ in _lockstep([run], Alone, lambda: False):
                     pass
-            members.append(self.workload.trainable(plan, self.device))
-            members[-1].restore(self.checkpoints.deepest(plan).state)
-        return members
+            others.append(self.workload.trainable(plan, self.device))
+            others[-1].restore(self.checkpoints.deepest(plan).state)
+        return others
 
     def anew(self) -> "Run":
         """The same, to begin once more from its states."""

@@ -135,7 +135,7 @@ STAGE4 = {
 FINISH = {
     "folds": _option(int, "Folds of the cross-validation; 5 if not given."),
     "prune": _option(float, "Share of the weights that pruning takes away; 0.5 if not given."),
-    "skip": _list(str, "What is left out of folds, mirror, shift, seeds, leaders, pruned."),
+    "skip": _list(str, "What is left out of folds, mirror, shift, seeds, leaders, pruned, student, distilled."),
 }
 
 

@@ -196,7 +196,8 @@ class Settings(Value):
         if name == "stage4":
             return stage4.Stage4(metric, tuple(self._tricks(workload)), self.repeats)
         if name == "stage5":
-            return stage5.Stage5(metric, folds=self.folds, pruned=self.prune, skip=self.skip, repeats=self.repeats)
+            student = getattr(workload, "has_student", False)
+            return stage5.Stage5(metric, (), self.folds, self.prune, student, self.skip, self.repeats)
         return stage3.Stage3(
             metric,
             self.eval_examples,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from studies.finish import Ensemble, Fold, Pruned, Views
+from studies.finish import Distilled, Ensemble, Fold, Pruned, Views
 from studies.plan import Plan, Segment, constant
 from studies.schedule import Constant
 from studies.trial import State
@@ -29,6 +29,9 @@ class Images(Task):
 
     def model(self):
         return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+
+    def student(self):
+        return nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
 
 
 class Rows(Images):
@@ -141,3 +144,37 @@ def test_a_fold_is_validated_on_its_own_examples(workload, checkpoints):
 def test_views_of_what_is_no_image_are_refused(checkpoints):
     report, _ = carried_out(Supervision(Rows(), "rows", "f" * 64), PLAN.but(finish=Views(mirror=True)), checkpoints)
     assert report.ended is State.FAILED and "views: expected images" in report.error
+
+
+def test_a_student_is_taught_by_what_its_teachers_say_and_goes_on_bit_for_bit(workload, checkpoints, tmp_path):
+    how = Distilled(teachers=(PLAN, PLAN.but(seed=1)), temperature=3.0, weight=0.25)
+    for plan in how.teachers:
+        carried_out(workload, plan, checkpoints)
+    report, _ = carried_out(workload, PLAN.but(finish=how), checkpoints)
+    assert report.ended is State.COMPLETE, report.error
+    for end in (7, 20):
+        carried_out(workload, PLAN.but(finish=how).upto(end), pieces := Checkpoints(tmp_path / "pieces", "f" * 64))
+    whole, again = (found.deepest(PLAN.but(finish=how)).state["model"] for found in (checkpoints, pieces))
+    assert len(whole) == 2 and all(torch.equal(whole[name], again[name]) for name in whole)
+
+    student, said = workload.trainable(PLAN.but(finish=how), "cpu"), []
+    for plan in how.teachers:
+        teacher = workload.trainable(plan, "cpu")
+        teacher.restore(checkpoints.deepest(plan).state)
+        said.append(teacher)
+    images, labels = workload.splits("cpu")[0].take(torch.arange(16))
+    plain = student._loss(images, labels)
+    student.enlist(said)
+    with torch.no_grad():
+        mean = torch.stack([teacher.model(images).softmax(1) for teacher in said]).mean(0).log()
+        own = student.model(images)
+        soft = ((mean / 3).softmax(1) * ((mean / 3).log_softmax(1) - (own / 3).log_softmax(1))).sum(1).mean() * 9
+    assert student._loss(images, labels).item() == pytest.approx((0.75 * plain + 0.25 * soft).item(), rel=1e-5)
+
+
+def test_a_task_without_a_student_says_what_to_write(checkpoints):
+    class Alone(Rows):
+        student = Task.student
+
+    report, _ = carried_out(Supervision(Alone(), "alone", "f" * 64), PLAN.but(finish=Distilled()), checkpoints)
+    assert report.ended is State.FAILED and "needs a method student(self), a smaller model" in report.error

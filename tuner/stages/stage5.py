@@ -9,7 +9,7 @@ from statistics import fmean
 
 from studies.decision import QUESTIONS, Candidate, Decision
 from studies.errors import StageError
-from studies.finish import Ensemble, Fold, Pruned, Views
+from studies.finish import Distilled, Ensemble, Fold, Pruned, Views
 from studies.plan import Plan, Segment
 from studies.schedule import Constant
 from studies.trial import Metric, State, Trial
@@ -22,7 +22,7 @@ PRUNED = 0.5
 TUNING_SHARE = 0.1
 """Of the path, and of its rate: what is pruned is trained a little on, gently (Han et al. 2015, arXiv:1506.02626, 3.3)."""
 
-WAYS = ("folds", "mirror", "shift", "seeds", "leaders", "pruned")
+WAYS = ("folds", "mirror", "shift", "seeds", "leaders", "pruned", "student", "distilled")
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,15 @@ class Stage5(Search):
     """The finish of a winner.
 
     leaders: the winners of the earlier stages and their best rivals, for an ensemble of different trainings. folds: of the
-    cross-validation. pruned: the share of the weights that go. skip: of WAYS. repeats: seeds.
+    cross-validation. pruned: the share of the weights that go. student: the task has a smaller model. skip: of WAYS. repeats:
+    seeds.
     """
 
     metric: Metric
     leaders: tuple[Plan, ...] = ()
     folds: int = FOLDS
     pruned: float = PRUNED
+    student: bool = False
     skip: tuple[str, ...] = ()
     repeats: int = 3
     name: str = "stage5"
@@ -63,6 +65,8 @@ class Stage5(Search):
             **({"seeds": [start.but(finish=Ensemble(members=seeds))]} if len(seeds) > 1 else {}),
             **({"leaders": [start.but(finish=Ensemble(members=different))]} if len(different) > 1 else {}),
             "pruned": with_seeds(cut, self.repeats),
+            **({"student": [plan.but(finish=Distilled()) for plan in seeds]} if self.student else {}),
+            **({"distilled": [plan.but(finish=Distilled(teachers=seeds)) for plan in seeds]} if self.student else {}),
         }
 
     def most(self, start: Plan) -> list[Plan]:
@@ -126,6 +130,8 @@ class Stage5(Search):
         return candidate(metric, label, trials, told)
 
     def _warnings(self, found: Mapping[str, Sequence[Trial]]) -> Iterable[str]:
+        if not self.student:
+            yield "nothing was distilled: the task has no smaller model; write student(self) beside model(self)"
         for trials in found.values():
             if broken := next((trial for trial in trials if trial.state in (State.FAILED, State.DIVERGED)), None):
                 yield f"{_label(broken.plan)} {reason(broken)}"
@@ -143,4 +149,6 @@ def _label(plan: Plan, leaders: bool = False) -> str:
             return f"ensemble of {len(members)} {'leaders' if leaders else 'seeds'}"
         case Pruned(share=share):
             return f"without {100 * share:.0f} % of the weights"
+        case Distilled(teachers=teachers):
+            return f"the student of {len(teachers)} seeds" if teachers else "the student alone"
     return "plain"

@@ -48,6 +48,12 @@ def test_a_gain_beyond_noise_is_said(kind, label):
     assert next(one for one in decision.evidence if one.label.startswith(label)).outcome.startswith("gains 0.0")
 
 
+def test_a_task_with_a_smaller_model_has_it_taught_and_alone_and_one_without_is_told():
+    decision, study = conclude(student=True)
+    assert {"the student of 3 seeds", "the student alone"} <= {one.label for one in decision.evidence}
+    assert not decision.warnings and "student(self)" in conclude()[0].warnings[0]
+
+
 def test_the_pruned_goes_on_gently_from_the_winner_s_end():
     _, study = conclude()
     pruned = next(row.plan for row in study.rows if isinstance(row.plan.finish, Pruned))
