@@ -22,6 +22,9 @@ from studies.trial import Metric, State, Trial
 FEWEST = 6
 """Evaluations below which a curve has no shape yet."""
 
+LAST = 5
+"""Evaluations in which a metric that does not change at all is that of one answer for all."""
+
 RISEN = 1.5
 """Times the loss that training begins with: above it the first steps have done harm. Noise between the first points of healthy
 runs stays below 1.2."""
@@ -146,13 +149,14 @@ class Case:
         late = _late(self.raw)
         if self.peers and self.initial > 0 and early > RISEN * self.initial:
             return True
-        return late > RISEN * abs(self.raw[0][1]) and settled(self.raw) <= self.raw[1][0]
+        first = self.raw[0][1]
+        return late - first > (RISEN - 1) * abs(first) and settled(self.raw) <= self.raw[1][0]  # below 0, too
 
     @property
     def stuck(self) -> bool:
         first = self.raw[0][1]
-        scale = max(abs(first), abs(self.initial))
-        return first - _late(self.raw) < FLAT * scale and scale - _low(self.raw) < 5 * FLAT * scale
+        highest, scale = max(first, self.initial), max(abs(first), abs(self.initial))
+        return first - _late(self.raw) < FLAT * scale and highest - _low(self.raw) < 5 * FLAT * scale
 
     def rises(self) -> Finding:
         """method/001, the red line: the rate at the start is too high; lower it, and start again."""
@@ -229,7 +233,7 @@ class Case:
         """method/001: too small a batch, or a rate too high that jumps to and fro across the valley."""
         half = [value for step, value in self.raw if step > self.end / 2]
         jitter = _jitter(half)
-        if len(half) < FEWEST or jitter <= TREMBLE * max(self.fall, 0):
+        if len(half) < FEWEST or self.fall <= 0 or jitter <= TREMBLE * self.fall:
             return None
         size = self.trial.plan.batch_size
         return Finding(
@@ -242,14 +246,15 @@ class Case:
     def not_falling(self) -> Finding:
         """method/001's list of causes, narrowed by what the curves measure; what needs the model `tune check` measures."""
         falls = [peer for peer in self.peers if self.initial - _low(peer.curve("train_loss")) > 5 * FLAT * abs(self.initial)]
-        ratio, score = self._ratio(), {value for _, value in self.trial.curve(self.metric.name)[-5:]}
+        ratio, score = self._ratio(), {value for _, value in self.trial.curve(self.metric.name)[-LAST:]}
         causes = []
         if ratio < HEALTHY / 100:
             causes.append(f"an update is {number(ratio, 2)} of the parameters: gradients vanish, or the rate is far too low")
         elif ratio > 10 * HEALTHY:
             causes.append(f"an update is {number(ratio, 2)} of the parameters: the rate is far too high")
         if len(score) == 1 and self.metric.name not in ("val_loss", "train_loss"):
-            causes.append(f"{self.metric.name} is {number(*score)} at every evaluation: one answer for all, as of dead units")
+            still = f"{self.metric.name} is {number(*score)} at every one of the last {LAST} evaluations"
+            causes.append(f"{still}: one answer for all, as of dead units")
         (first, began), late = self.raw[0], _late(self.raw)
         moved = f"the training loss is {number(began, 3)} at step {first:,} and {number(late, 3)} at step {self.end:,}"
         saw = "; ".join([moved, *causes])

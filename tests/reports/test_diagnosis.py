@@ -40,6 +40,10 @@ def falls(speed, to=0.3, start=2.3):
     return lambda step: to + (start - to) * math.exp(-speed * step)
 
 
+def improves(step):
+    return 0.9 * step / STEPS
+
+
 GOOD = drawn(0.1, falls(0.01), number=1)
 SLOW = drawn(0.001, falls(0.0003), number=2)
 
@@ -57,6 +61,14 @@ DRAWN = {
     "slow by itself": (drawn(0.003, lambda s: 2.3 - 0.0012 * s, ratio=1e-5), [], "slow all along"),
     "to and fro": (drawn(1.0, lambda s: 1 + 0.4 * (-1) ** (s // EVERY) + math.exp(-s / 50)), [GOOD], "oscillates"),
     "still": (drawn(1e-6, lambda s: 2.3, ratio=1e-7), [], "does not fall"),
+    "healthy, of a likelihood": (drawn(0.1, falls(0.01, to=-4.0, start=1.0), accuracy=improves), [], None),
+    "rises from below 0": (drawn(3.0, lambda s: -2 + s / 100, accuracy=improves), [], "rises from the start"),
+    "still below 0": (drawn(1e-6, lambda s: -2.0, accuracy=improves, ratio=1e-7), [], "does not fall"),
+    "worse from below 0, then level": (
+        drawn(0.1, lambda s: -1.6 - 0.4 * math.exp(-s / 30), accuracy=improves),
+        [],
+        "does not fall",
+    ),
     "sawtooth": (drawn(0.001, lambda s: 2.0 + 0.3 * math.exp(-(s % 200) / 40)), [], "jumps at each epoch's start"),
     "by heart": (drawn(0.1, falls(0.01, to=0.01), lambda s: 0.4 + 1.9 * math.exp(-s / 100)), [], "overfits"),
     "worse after its best": (
