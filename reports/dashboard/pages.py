@@ -25,6 +25,7 @@ from reports.dashboard.pace import Pace
 from reports.dashboard.recent import Recent
 from reports.dashboard.render import API, html
 from reports.dashboard.schema import openapi
+from reports.diagnosis import Diagnosis, diagnose, diagnoses
 from reports.stages import StageResults
 from studies.ledger import Store
 from studies.study import StudyRecord, StudyState
@@ -43,16 +44,17 @@ NEXT = {StudyState.RUNNING: "stop", StudyState.DONE: "export"}
 
 @dataclass(frozen=True)
 class Charts:
-    """What was drawn last. json: as the browser gets it; version: changes with it."""
+    """What was drawn last. json: as the browser gets it; version: changes with it; ailments: what the curves say."""
 
     charts: Sequence[views.View]
     json: bytes
     version: str
+    ailments: Sequence[Diagnosis] = ()
 
     @classmethod
-    def of(cls, charts: Sequence[views.View]) -> Charts:
+    def of(cls, charts: Sequence[views.View], ailments: Sequence[Diagnosis]) -> Charts:
         version = views.version(charts)
-        return cls(charts, json.dumps({"version": version, "charts": charts}, allow_nan=False).encode(), version)
+        return cls(charts, json.dumps({"version": version, "charts": charts}, allow_nan=False).encode(), version, ailments)
 
 
 NOT_YET = Charts((), b'{"version": "", "charts": []}', "")
@@ -164,7 +166,9 @@ class Pages:
         def draw() -> Charts:
             from reports.dashboard import charts
 
-            return Charts.of(charts.trial_charts(trial, views.measured(trial, part["metric"])))
+            found = diagnose(trial, part["metric"], (), study["name"], study["task"])
+            ailments = [Diagnosis(finding, (trial,)) for finding in found]
+            return Charts.of(charts.trial_charts(trial, views.measured(trial, part["metric"])), ailments)
 
         drawn = self._recent.peek(key, state, draw, over) or NOT_YET
         version = views.version([state, drawn.version, study["wishes"], study["state"]])
@@ -185,7 +189,8 @@ class Pages:
             shown = views.leading(part["rows"], CURVES)
             points = next((points for points in POINTS if points * len(shown) <= ALL_POINTS), POINTS[-1])
             trials = [self._curves(study, part, row, points) for row in shown]
-            return Charts.of(charts.stage_charts(StageResults(part["name"], part["metric"], trials, part["decision"])))
+            results = StageResults(part["name"], part["metric"], trials, part["decision"])
+            return Charts.of(charts.stage_charts(results), diagnoses(results, study["name"], study["task"]))
 
         key = ("charts", study["name"], part["name"])
         return self._recent.peek(key, study["digest"], draw, study["settled"]) or NOT_YET
