@@ -7,6 +7,7 @@ import torch
 
 from studies.plan import Plan, constant
 from tests.trainables.helpers import same, workload
+from trainables import fused
 from trainables.fused import Fused, fused_from, hindrance
 from trainables.supervised import Supervised
 
@@ -154,11 +155,16 @@ def test_a_task_that_would_draw_other_random_numbers_is_not_fused():
     assert fewest == math.inf and words.startswith("the loss would differ by ")
 
 
-def test_many_small_models_are_sooner_fused_and_one_is_not():
-    count = 32
-    fewest, words = fused_from(lanes("Plain", rates=[0.01] * count, momenta=[0.9] * count))
-    assert 2 <= fewest <= count and words.startswith("32 fused train ")
-    assert fused_from(lanes("Plain")[:1])[0] == math.inf
+@pytest.mark.parametrize(
+    ("alone", "one", "all_of_them", "fewest"),
+    [(1.0, 2.0, 6.0, 3), (1.0, 2.0, 32.0, math.inf), (1.0, 0.5, 6.0, 2)],
+    ids=["from three on", "never clearly", "even two"],
+)
+def test_models_are_fused_from_as_many_on_as_were_clearly_faster(monkeypatch, alone, one, all_of_them, fewest):
+    took = iter((alone, one, all_of_them))
+    monkeypatch.setattr(fused, "_seconds", lambda work: (work(), next(took))[1])
+    found, words = fused_from(lanes("Plain", rates=[0.01] * 32, momenta=[0.9] * 32))
+    assert found == fewest and words.startswith("32 fused train ")
 
 
 def test_a_parameter_that_is_not_used_stays():
