@@ -80,9 +80,9 @@ def plan(given: Plan) -> str:
 
 
 def recipe(given: Plan) -> list[str]:
-    """The parts that are on: "mixup 0.2", "flip 0.5"."""
+    """The parts that are on: "mixup 0.2", "flip 0.5"; and what is done at last: "fold 1 of 5"."""
     told = {name: [number(value) for _, value in part if type(value) in (int, float)] for name, part in given.recipe.parts()}
-    return [" ".join([name, *values]) for name, values in told.items()]
+    return [*(" ".join([name, *values]) for name, values in told.items()), *([given.finish.words] if given.finish else [])]
 
 
 def brief(given: Plan) -> str:

@@ -23,6 +23,10 @@ class Fold(Value):
             raise ValueError(f"index: expected below {self.of}, got {self.index}")
         return self
 
+    @property
+    def words(self) -> str:
+        return f"fold {self.index + 1} of {self.of}"
+
 
 class Views(Value):
     """Evaluated on the mean of what the model says to an image, to its mirror image, and to it shifted by so many pixels
@@ -32,12 +36,21 @@ class Views(Value):
     mirror: bool = False
     shift: Natural = 0
 
+    @property
+    def words(self) -> str:
+        views = [*(["mirror images"] if self.mirror else []), *([f"shifts by {self.shift}"] if self.shift else [])]
+        return f"with {' and '.join(views) or 'no other view'}"
+
 
 class Ensemble(Value):
     """Evaluated on the mean of what the ends of several trainings say. The plan's own training is as without."""
 
     kind: Literal["ensemble"] = "ensemble"
     members: Annotated[tuple["Plan", ...], Field(min_length=1)]
+
+    @property
+    def words(self) -> str:
+        return f"ensemble of {len(self.members)}"
 
 
 class Pruned(Value):
@@ -47,6 +60,10 @@ class Pruned(Value):
     kind: Literal["pruned"] = "pruned"
     share: Annotated[float, Field(strict=True, gt=0, lt=1)]
     at: Count
+
+    @property
+    def words(self) -> str:
+        return f"without {100 * self.share:.0f} % of the weights"
 
 
 class Distilled(Value):
@@ -60,6 +77,10 @@ class Distilled(Value):
     teachers: tuple["Plan", ...] = ()
     temperature: Positive = 2.0
     weight: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.5
+
+    @property
+    def words(self) -> str:
+        return f"the student of {len(self.teachers)}" if self.teachers else "the student alone"
 
 
 Finish = Annotated[Fold | Views | Ensemble | Pruned | Distilled, Field(discriminator="kind")]

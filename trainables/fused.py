@@ -149,6 +149,8 @@ def hindrance(lanes: Sequence[Supervised]) -> str:
     optimizers = {name for lane in lanes for name in lane.plan.optimizers}
     if len(alike) > 1 or optimizers != {"sgd"} or "optimizer" in first.own:
         return "only plain SGD at one batch size and seed, with one recipe, can be"
+    if any(lane.plan.finish for lane in lanes):
+        return "what is done with a winner at last is done to one model at a time"
     for name, _ in first.plan.recipe.parts():
         if name not in FUSIBLE:
             return f"only plain SGD can be, which {name} in the recipe is not"

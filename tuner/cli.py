@@ -238,7 +238,7 @@ def check(task: str, json: bool, seconds: float = 60.0, **given: Any) -> None:
         raise typer.Exit(1)
 
 
-@command("finish", "What folds, other views, ensembles and pruning make of a study's winner.", STUDY, FINISH, PLACE, JSON)
+@command("finish", "What folds, views, ensembles, pruning and distillation make of a winner.", STUDY, FINISH, PLACE, JSON)
 def finish(study: str, json: bool, **given: Any) -> None:
     from tuner.settings import Settings
 

@@ -32,6 +32,7 @@ from tuner.runners.job import Job
 from tuner.runners.runner import Runner
 from tuner.settings import Settings
 from tuner.stages.asked import heed
+from tuner.stages.rules import better
 from tuner.stages.stage import run_stage
 from tuner.stages.stage5 import Stage5
 
@@ -154,10 +155,10 @@ def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
 
 
 def _leaders(decisions: Sequence[Decision]) -> tuple[Plan, ...]:
-    """The best of the last decision that something was decided among: its winner, and those that came nearest to it."""
+    """The plans that came out best, the best first, in the last decision that something was decided among."""
     last = next((decision for decision in reversed(decisions) if decision.stage != "stage5"), None)
-    sound = [one.plan for one in (last.evidence if last else ()) if one.state is State.COMPLETE and one.value is not None]
-    return tuple(sound[:LEADERS])
+    sound = [one for one in (last.evidence if last else ()) if one.state is State.COMPLETE and one.value is not None]
+    return tuple(one.plan for one in sorted(sound, key=lambda one: better(last.metric, one.value))[:LEADERS])
 
 
 def _run_stages(

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from reports import words
+from studies.finish import Ensemble, Fold, Views
 from studies.plan import Plan, Segment, constant
 from studies.schedule import Linear, Warmup
 from tests.reports.sample import TRACE, stage3
@@ -69,3 +70,16 @@ def test_of_a_traceback_the_last_line_counts():
 
 def test_a_terminal_gets_no_control_codes():
     assert words.plain("red \x1b[31m\r\x07\nnext") == "red  [31m  \nnext"
+
+
+@pytest.mark.parametrize(
+    "finish, told",
+    [
+        (Fold(index=0, of=5), "fold 1 of 5"),
+        (Views(mirror=True, shift=1), "with mirror images and shifts by 1"),
+        (Ensemble(members=(Plan(), Plan(seed=1))), "ensemble of 2"),
+    ],
+)
+def test_a_plan_says_what_is_done_at_last(finish, told):
+    plan = constant(Plan(), 0.1, 10).but(finish=finish)
+    assert words.plan(plan).endswith(f", {told}") and words.brief(plan).endswith(f", {told}")

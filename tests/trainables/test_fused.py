@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from studies.finish import Pruned
 from studies.plan import Plan, constant
 from tests.trainables.helpers import same, workload
 from trainables import fused
@@ -135,6 +136,10 @@ def test_not_a_bit_of_a_lane_depends_on_its_company(name):
         (lambda: lanes("TwoRates"), "only plain SGD at one batch size and seed, with one recipe, can be"),
         (lambda: mixed(batch_size=9), "only plain SGD at one batch size and seed, with one recipe, can be"),
         (lambda: mixed(seed=9), "only plain SGD at one batch size and seed, with one recipe, can be"),
+        (
+            lambda: lanes("Plain", finish=Pruned(share=0.5, at=5)),
+            "what is done with a winner at last is done to one model at a time",
+        ),
         (lambda: [*lanes("Plain"), *lanes("Line")], "they are not at one step of one task"),
         (lambda: lanes("Frozen"), "only models all of whose parameters are trained, in single precision, can be"),
     ],

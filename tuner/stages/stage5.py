@@ -139,16 +139,12 @@ class Stage5(Search):
 
 def _label(plan: Plan, leaders: bool = False) -> str:
     match plan.finish:
+        case None:
+            return "plain"
         case Fold(of=of):
             return f"{of} folds"
-        case Views(mirror=True):
-            return "with mirror images"
-        case Views(shift=shift):
-            return f"with shifts by {shift}"
-        case Ensemble(members=members):
-            return f"ensemble of {len(members)} {'leaders' if leaders else 'seeds'}"
-        case Pruned(share=share):
-            return f"without {100 * share:.0f} % of the weights"
-        case Distilled(teachers=teachers):
-            return f"the student of {len(teachers)} seeds" if teachers else "the student alone"
-    return "plain"
+        case Ensemble():
+            return f"{plan.finish.words} {'leaders' if leaders else 'seeds'}"
+        case Distilled(teachers=teachers) if teachers:
+            return f"{plan.finish.words} seeds"
+    return plan.finish.words
