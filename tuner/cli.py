@@ -242,7 +242,9 @@ def check(task: str, json: bool, seconds: float = 60.0, **given: Any) -> None:
 def finish(study: str, json: bool, **given: Any) -> None:
     from tuner.settings import Settings
 
-    store, own = _store(given), {key: value for key, value in given.items() if key in FINISH}
+    own = {key: value for key, value in given.items() if key in FINISH}
+    Settings.of({}, own)  # what is wrong is told before anything is opened
+    store = _store(given)
     settings = Settings.of(store.record(study).settings, {"stages": ("stage5",), **own})
     _go_back(settings.cwd)
     _drive(settings, store, study, json)

@@ -4,6 +4,7 @@ import importlib
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ def until(condition, seconds=60):
 
 def _drive(folder: Path, arguments: list[str]):
     """The program, as if started from a shell in this folder."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background ignore
     os.setsid()
     os.chdir(folder)
     said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -502,6 +502,7 @@ def _options():
 
 
 OPTIONS = list(_options())
+STARTING = ("run", "stage1", "stage2", "stage3", "stage4")
 VALUES = {int: INTS, float: FLOATS, tuple: LISTS}
 
 
@@ -519,9 +520,10 @@ def _refused(command, key, name, value):
         "overrule": trial,
         "note": ["tried", "x"],
         "check": ["digits"],
+        "finish": ["tried"],
     }
     needed = needed.get(command, ["there"] if command in ("resume", "report", "export", "stop", "trials") else [])
-    serial = SERIAL if command in ("run", "stage1", "stage2", "stage3") and key != "runner" else []
+    serial = SERIAL if command in STARTING and key != "runner" else []
     metric = ["--metric", "accuracy"] if key == "mode" else []
     return [command, *needed, *serial, *metric, f"{name}={value}"]
 
@@ -582,7 +584,7 @@ def command_lines(draw):
     words = [word for part in draw(st.lists(st.one_of(pair, NONSENSE.map(lambda text: [text])), max_size=4)) for word in part]
     always = {"dashboard": ["--host", "no host"], "train": ["none.yaml"], "report": ["nobody"]}
     starts = ["--task", "replay:none.csv", *SERIAL]
-    return [command, *words, *always.get(command, starts if command in ("run", "stage1", "stage2", "stage3") else [])]
+    return [command, *words, *always.get(command, starts if command in STARTING else [])]
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
