@@ -19,7 +19,7 @@ from trainables.trainable import Trainable, Workload
 FORK_EVERY = 4
 """Every so many evaluations a state is kept, so that later stages find one near wherever they fork."""
 
-SAVING_SHARE = 0.05
+SAVING_SHARE = 0.01
 """Saving states that are not kept may cost this share of the time."""
 
 REPORT_SECONDS = 0.2

@@ -19,7 +19,7 @@ from tuner.stages.stage import Stage
 EVALUATIONS = 100
 """Evaluations on the longest path of stage 1, where they are cheap: enough to judge a rate within percents of the budget."""
 
-EVALUATION_SHARE = 0.04
+EVALUATION_SHARE = 0.035
 """Evaluating may cost this share of the training: with the saving of states, less than a twentieth. A forward pass is about a
 third of a training step."""
 
