@@ -48,29 +48,37 @@ class Stage5(Search):
         if broken := next((trial for trial in base if trial.broken), None):
             raise StageError(f"stage5: the winner itself {reason(broken)}; tune it again")
         ways = {way: plans for way, plans in self.ways(start).items() if way not in self.skip}
+        results.see(_members(ways))
         found = dict(zip(ways, results.see_each(ways.values())))
         return self._decision(results, base, found)
 
     def ways(self, start: Plan) -> Mapping[str, list[Plan]]:
-        """The plans of each way: one a fold, one for an ensemble, one a seed for the others."""
+        """The plans of each way: one a fold, one a seed for the others; an ensemble of seeds for each, of seeds of its own."""
         seeds = tuple(with_seeds(start, self.repeats))
         last = start.segments[-1].rate
         gentle = Segment(steps=max(1, int(TUNING_SHARE * start.steps)), rate=Constant(lr=TUNING_SHARE * last.lr))
         cut = start.then(gentle).but(finish=Pruned(share=self.pruned, at=start.steps))
-        different = tuple(dict.fromkeys([start, *self.leaders]))
+        different = dict.fromkeys(_under([start, *self.leaders], start.seed))
+        apart = [self._apart(start, place) for place in range(self.repeats)]
+        rivals = [_under(different, plan.seed) for plan in seeds]
         return {
             "folds": [start.but(finish=Fold(index=index, of=self.folds)) for index in range(self.folds)],
             "mirror": [plan.but(finish=Views(mirror=True)) for plan in seeds],
             "shift": [plan.but(finish=Views(shift=1)) for plan in seeds],
-            **({"seeds": [start.but(finish=Ensemble(members=seeds))]} if len(seeds) > 1 else {}),
-            **({"leaders": [start.but(finish=Ensemble(members=different))]} if len(different) > 1 else {}),
+            **({"seeds": _ensembles(seeds, apart)} if len(seeds) > 1 else {}),
+            **({"leaders": _ensembles(seeds, rivals)} if len(different) > 1 else {}),
             "pruned": with_seeds(cut, self.repeats),
             **({"student": [plan.but(finish=Distilled()) for plan in seeds]} if self.student else {}),
             **({"distilled": [plan.but(finish=Distilled(teachers=seeds)) for plan in seeds]} if self.student else {}),
         }
 
+    def _apart(self, start: Plan, place: int) -> tuple[Plan, ...]:
+        """The start under as many seeds as are repeated, which no other place has."""
+        return tuple(with_seeds(start.but(seed=start.seed + place * self.repeats), self.repeats))
+
     def most(self, start: Plan) -> list[Plan]:
-        return [*with_seeds(start, self.repeats), *(plan for plans in self.ways(start).values() for plan in plans)]
+        ways = {way: plans for way, plans in self.ways(start).items() if way not in self.skip}
+        return [*with_seeds(start, self.repeats), *_members(ways), *(plan for plans in ways.values() for plan in plans)]
 
     def elect(self, start: Plan, results: Results, plan: Plan) -> Elected:
         """As it is, repeated with the other seeds."""
@@ -105,26 +113,16 @@ class Stage5(Search):
         )
 
     def _gains(self, trials: Sequence[Trial], base: Sequence[Trial]) -> bool:
-        """Surely: an ensemble, of which there is one, beyond the interval of single models; others by theirs."""
+        """Surely: beyond its interval."""
         if isinstance(trials[0].plan.finish, Fold) or any(trial.broken for trial in trials):
             return False
-        if len(trials) == len(base):
-            return (gain(self.metric, trials, base).interval or (0.0, 0.0))[0] > 0
-        single = sample(self.metric, base).interval or (0.0, 0.0)
-        best = single[1] if self.metric.mode == "max" else single[0]
-        return self.metric.gain(sample(self.metric, trials).mean, best) > 0
+        return (gain(self.metric, trials, base).interval or (0.0, 0.0))[0] > 0
 
     def _row(self, way: str, trials: Sequence[Trial], base: Sequence[Trial]) -> Candidate:
         metric, label = self.metric, _label(trials[0].plan, leaders=way == "leaders")
         if any(trial.broken for trial in trials):
             return candidate(metric, label, trials, "")
-        if way == "folds":
-            told = "what to expect of other examples"
-        elif len(trials) == len(base):
-            told = gain(metric, trials, base).words
-        else:
-            apart = metric.gain(sample(metric, trials).mean, sample(metric, base).mean)
-            told = f"{'gains' if apart >= 0 else 'loses'} {show(abs(apart))} against the mean of single models"
+        told = "what to expect of other examples" if way == "folds" else gain(metric, trials, base).words
         if left := trials[0].points[-1].values.get("parameters_left"):
             told += f", with {100 * left:.0f} % of the parameters; zeros alone make nothing faster"
         return candidate(metric, label, trials, told)
@@ -135,6 +133,20 @@ class Stage5(Search):
         for trials in found.values():
             if broken := next((trial for trial in trials if trial.state in (State.FAILED, State.DIVERGED)), None):
                 yield f"{_label(broken.plan)} {reason(broken)}"
+
+
+def _ensembles(plans: Iterable[Plan], members: Iterable[tuple[Plan, ...]]) -> list[Plan]:
+    return [plan.but(finish=Ensemble(members=one)) for plan, one in zip(plans, members)]
+
+
+def _members(ways: Mapping[str, Sequence[Plan]]) -> list[Plan]:
+    """What the ensembles among them are made of."""
+    finishes = (plan.finish for plans in ways.values() for plan in plans)
+    return list(dict.fromkeys(one for finish in finishes if isinstance(finish, Ensemble) for one in finish.members))
+
+
+def _under(plans: Iterable[Plan], seed: int) -> tuple[Plan, ...]:
+    return tuple(plan.but(seed=seed) for plan in plans)
 
 
 def _label(plan: Plan, leaders: bool = False) -> str:
