@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from studies.errors import InputError, TaskError
@@ -15,7 +16,7 @@ from tuner.runners.job import Errand, Job
 from tuner.runners.probe import Probe
 
 LOG_BYTES = 10_000_000
-"""Of what a process prints, its beginning and its end are kept: half of this each."""
+"""Of what a process prints, its beginning, half of this, and its end, a quarter, are kept."""
 
 
 def settle_in(folder: Path, log: Path) -> str:
@@ -24,7 +25,7 @@ def settle_in(folder: Path, log: Path) -> str:
 
     Raises: InputError if this machine cannot see them.
     """
-    name = f"process {os.getpid()} on {os.uname().nodename}"
+    name, log = f"process {os.getpid()} on {os.uname().nodename}", log.absolute()
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
@@ -35,17 +36,22 @@ def settle_in(folder: Path, log: Path) -> str:
     except OSError as error:
         raise InputError(f"{name}: {error}; all machines of a cluster must share the folders of the run") from error
     faulthandler.enable()
-    threading.Thread(target=_bound, args=(sys.stdout.fileno(),), name="bound the log", daemon=True).start()
+    threading.Thread(target=_bound, args=(log,), name="bound the log", daemon=True).start()
     return name
 
 
-def _bound(log: int) -> None:
-    """Keep of what is printed its beginning and its end, however much it is. log: a descriptor that appends."""
+def _bound(log: Path) -> None:
+    """Keep of what is printed its beginning and its end, however much it is. Whoever prints appends to the log."""
     while True:
         time.sleep(0.2)
-        if os.fstat(log).st_size > LOG_BYTES:
-            os.truncate(log, LOG_BYTES // 2)
-            os.write(log, b"\n[the log was full: what was printed here is left out]\n")
+        with suppress(OSError):  # a full disk: nothing is printed either
+            if log.stat().st_size > LOG_BYTES:
+                with log.open("rb") as file:
+                    file.seek(-LOG_BYTES // 4, os.SEEK_END)
+                    end = file.read()
+                os.truncate(log, LOG_BYTES // 2)
+                with log.open("ab") as file:
+                    file.write(b"\n[the log was full: what was printed here is left out]\n" + end)
 
 
 class Bench:
