@@ -134,7 +134,7 @@ def decided(store, name="digits") -> list:
 @pytest.mark.long
 def test_a_run_appears_and_grows_is_killed_and_resumed_to_the_decisions_of_an_uninterrupted_one(chromium, tmp_path):
     whole = tmp_path / "whole"
-    long = ("--max-steps", "2000")
+    long = ("--max-steps", "2000", "--exhaustive")  # else it is over before its curves have been seen to grow
     subprocess.run(tuning(whole, *long), cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     traces = "[...document.querySelectorAll('[data-chart=loss]')].flatMap((one) => one.data ?? [])"
     length = f"Math.max(0, ...{traces}.map((trace) => trace.x.length))"
