@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -210,7 +211,7 @@ class Supervised:
         """Be taught by what these say, from here on."""
         self._teacher = finish.Mean([teacher.model.eval() for teacher in teachers], self._classes)
 
-    @property
+    @cached_property
     def _classes(self) -> bool:
         """Whether the targets are numbers of classes."""
         _, targets = self._valid.take(torch.tensor([0]))

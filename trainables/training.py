@@ -10,7 +10,7 @@ import torch
 
 from studies.errors import StorageError, TaskError
 from studies.failpoints import failpoint
-from studies.plan import Plan
+from studies.plan import LOOKS, Plan
 from studies.trial import Point, Progress, State
 from trainables.checkpoints import Checkpoint, Checkpoints
 from trainables.fused import Fused
@@ -104,7 +104,7 @@ class Run:
     @property
     def _looks(self) -> bool:
         """Whether the plan only looks at the end of a training, which is what its points are about."""
-        return self.plan.training != self.plan
+        return isinstance(self.plan.finish, LOOKS)
 
     def _build(self) -> None:
         self.trainable = self.workload.trainable(self.plan, self.device)
@@ -125,13 +125,15 @@ class Run:
         """Other trainings at their ends; one whose state is gone is trained once more."""
         others = []
         for plan in plans:
-            if (self.checkpoints.deepest(plan) or Checkpoint(0, {})).step < plan.steps:
+            at = self.checkpoints.deepest(plan)
+            if at is None or at.step < plan.steps:
                 every = plan.every(self.every * self.plan.batch_size)
                 run = Run(self.workload, plan, self.checkpoints, every, self.keep, self.device)
                 for _ in _lockstep([run], Alone, lambda: False):
                     pass
+                at = self.checkpoints.deepest(plan)
             others.append(self.workload.trainable(plan, self.device))
-            others[-1].restore(self.checkpoints.deepest(plan).state)
+            others[-1].restore(at.state)
         return others
 
     def anew(self) -> "Run":

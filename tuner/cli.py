@@ -240,24 +240,12 @@ def check(task: str, json: bool, seconds: float = 60.0, **given: Any) -> None:
 
 @command("finish", "What folds, views, ensembles, pruning and distillation make of a winner.", STUDY, FINISH, PLACE, JSON)
 def finish(study: str, json: bool, **given: Any) -> None:
-    from tuner.settings import Settings
-
-    own = {key: value for key, value in given.items() if key in FINISH}
-    Settings.of({}, own)  # what is wrong is told before anything is opened
-    store = _store(given)
-    settings = Settings.of(store.record(study).settings, {"stages": ("stage5",), **own})
-    _go_back(settings.cwd)
-    _drive(settings, store, study, json)
+    _go_on(study, {"stages": ("stage5",), **{key: given[key] for key in FINISH if key in given}}, given, json)
 
 
 @command("resume", "Go on with a stopped study, as it was started.", STUDY, PLACE, JSON)
 def resume(study: str, json: bool, **given: Any) -> None:
-    from tuner.settings import Settings
-
-    store = _store(given)
-    settings = Settings.of(store.record(study).settings, {})
-    _go_back(settings.cwd)
-    _drive(settings, store, study, json)
+    _go_on(study, {}, given, json)
 
 
 @command("status", "How the studies stand.", {"study": Annotated[str | None, typer.Argument(help="Only this one.")]}, PLACE, JSON)
@@ -566,6 +554,17 @@ def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
     _tell(
         f"report: {workspace.report / 'index.html'}\nexported: {workspace.export}; train it with: tune train {workspace.export}"
     )
+
+
+def _go_on(study: str, changes: dict[str, Any], given: dict[str, Any], json: bool) -> None:
+    """Drive a study with its recorded settings, and these changes."""
+    from tuner.settings import Settings
+
+    Settings.of({}, changes)  # what is wrong is told before anything is opened
+    store = _store(given)
+    settings = Settings.of(store.record(study).settings, changes)
+    _go_back(settings.cwd)
+    _drive(settings, store, study, json)
 
 
 def _go_back(cwd: str) -> None:

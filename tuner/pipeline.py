@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,7 +34,6 @@ from tuner.settings import Settings
 from tuner.stages.asked import heed
 from tuner.stages.rules import better
 from tuner.stages.stage import run_stage
-from tuner.stages.stage5 import Stage5
 
 log = logging.getLogger("tuner")
 
@@ -174,9 +173,7 @@ def _run_stages(
 ) -> None:
     tensorboard = TensorboardLog(workspace.tensorboard)
     for name in settings.stages:
-        stage = settings.stage(name, workload)
-        if isinstance(stage, Stage5):
-            stage = replace(stage, leaders=leaders)
+        stage = settings.stage(name, workload, leaders)
         view.stage(name, QUESTIONS[name])
         log.info("%s: at most %s steps", name, f"{distinct_steps(stage.most(plan)):,}")
         metric = settings.target(workload)

@@ -172,8 +172,8 @@ class Settings(Value):
         falls = any(word in self.metric for word in ("loss", "error", "perplexity"))
         return Metric(name=self.metric, mode=self.mode or ("min" if falls else "max"))
 
-    def stage(self, name: str, workload: Workload) -> Stage:
-        """A stage as these (resolved) settings want it."""
+    def stage(self, name: str, workload: Workload, leaders: tuple[Plan, ...] = ()) -> Stage:
+        """A stage as these (resolved) settings want it. leaders: the best of what was decided last, for the finish."""
         metric, holds = self.target(workload), self._holds(workload)
         bounds = {"within": workload.nearest} if holds else {}
         if name == "stage1":
@@ -197,7 +197,7 @@ class Settings(Value):
             return stage4.Stage4(metric, tuple(self._tricks(workload)), self.repeats)
         if name == "stage5":
             student = getattr(workload, "has_student", False)
-            return stage5.Stage5(metric, (), self.folds, self.prune, student, self.skip, self.repeats)
+            return stage5.Stage5(metric, leaders, self.folds, self.prune, student, self.skip, self.repeats)
         return stage3.Stage3(
             metric,
             self.eval_examples,

@@ -44,13 +44,6 @@ def decision(*evidence, winner=PLAN, **changes):
 
 
 @pytest.fixture
-def store(storage_url):
-    store = Store(storage_url)
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def study(store):
     with store.drive("flowers", SETTINGS) as driver:
         yield driver.stage("stage1", ACCURACY)

@@ -30,13 +30,6 @@ def train(driver, stage="stage1", fingerprint=""):
 
 
 @pytest.fixture
-def store(storage_url):
-    store = Store(storage_url)
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def done(store):
     """A store with a study that is done, and another beside it."""
     for name in ("flowers", "weeds"):

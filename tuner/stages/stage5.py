@@ -12,7 +12,7 @@ from studies.errors import StageError
 from studies.finish import Distilled, Ensemble, Fold, Pruned, Views
 from studies.plan import Plan, Segment
 from studies.schedule import Constant
-from studies.trial import Metric, State, Trial
+from studies.trial import Metric, Trial
 from tuner.stages.evidence import candidate, cost, gain, reason, sample, show, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
 
@@ -44,16 +44,15 @@ class Stage5(Search):
     name: str = "stage5"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
-        base = results.see(with_seeds(start, self.repeats))
+        ways = self.ways(start)
+        base, _ = results.see_each([with_seeds(start, self.repeats), _members(ways)])
         if broken := next((trial for trial in base if trial.broken), None):
             raise StageError(f"stage5: the winner itself {reason(broken)}; tune it again")
-        ways = {way: plans for way, plans in self.ways(start).items() if way not in self.skip}
-        results.see(_members(ways))
         found = dict(zip(ways, results.see_each(ways.values())))
         return self._decision(results, base, found)
 
     def ways(self, start: Plan) -> Mapping[str, list[Plan]]:
-        """The plans of each way: one a fold, one a seed for the others; an ensemble of seeds for each, of seeds of its own."""
+        """The plans of each way that is not skipped: one a fold, one a seed for the others, each ensemble of seeds of its own."""
         seeds = tuple(with_seeds(start, self.repeats))
         last = start.segments[-1].rate
         gentle = Segment(steps=max(1, int(TUNING_SHARE * start.steps)), rate=Constant(lr=TUNING_SHARE * last.lr))
@@ -61,7 +60,7 @@ class Stage5(Search):
         different = dict.fromkeys(_under([start, *self.leaders], start.seed))
         apart = [self._apart(start, place) for place in range(self.repeats)]
         rivals = [_under(different, plan.seed) for plan in seeds]
-        return {
+        ways = {
             "folds": [start.but(finish=Fold(index=index, of=self.folds)) for index in range(self.folds)],
             "mirror": [plan.but(finish=Views(mirror=True)) for plan in seeds],
             "shift": [plan.but(finish=Views(shift=1)) for plan in seeds],
@@ -71,13 +70,14 @@ class Stage5(Search):
             **({"student": [plan.but(finish=Distilled()) for plan in seeds]} if self.student else {}),
             **({"distilled": [plan.but(finish=Distilled(teachers=seeds)) for plan in seeds]} if self.student else {}),
         }
+        return {way: plans for way, plans in ways.items() if way not in self.skip}
 
     def _apart(self, start: Plan, place: int) -> tuple[Plan, ...]:
         """The start under as many seeds as are repeated, which no other place has."""
         return tuple(with_seeds(start.but(seed=start.seed + place * self.repeats), self.repeats))
 
     def most(self, start: Plan) -> list[Plan]:
-        ways = {way: plans for way, plans in self.ways(start).items() if way not in self.skip}
+        ways = self.ways(start)
         return [*with_seeds(start, self.repeats), *_members(ways), *(plan for plans in ways.values() for plan in plans)]
 
     def elect(self, start: Plan, results: Results, plan: Plan) -> Elected:
@@ -131,7 +131,7 @@ class Stage5(Search):
         if not self.student:
             yield "nothing was distilled: the task has no smaller model; write student(self) beside model(self)"
         for trials in found.values():
-            if broken := next((trial for trial in trials if trial.state in (State.FAILED, State.DIVERGED)), None):
+            if broken := next((trial for trial in trials if trial.broken), None):
                 yield f"{_label(broken.plan)} {reason(broken)}"
 
 
