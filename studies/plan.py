@@ -82,6 +82,12 @@ class Plan(Value):
         """Steps from one evaluation to the next, if there is to be one about every so many training examples."""
         return max(1, round(examples / self.batch_size))
 
+    def early(self, examples: float, looks: int) -> tuple[int, ...]:
+        """Steps of so many further evaluations before the first of these (as far as there are steps): halfway there, halfway to
+        that, and so on, as curves bend early."""
+        every = self.every(examples)
+        return tuple(every >> halvings for halvings in range(looks, 0, -1) if every >> halvings)
+
     @property
     def lr(self) -> float:
         """The rate that the plan is named after: the highest that its segments start from or warm up to; 0 if it has none."""

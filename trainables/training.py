@@ -35,6 +35,7 @@ def carry_out(
     checkpoints: Checkpoints,
     *,
     eval_examples: float,
+    early_looks: int = 0,
     device: str,
     keep: Collection[int] = (),
     fused: bool = False,
@@ -42,14 +43,16 @@ def carry_out(
 ) -> Iterator[Progress]:
     """Train the plans and report on each until it has ended: one after another, or fused, in lockstep.
 
-    eval_examples: training examples between two evaluations. keep: steps at which a state must be left. fused: see
-    trainables.fused, whose arithmetic rounds in its own way, but for each plan the same whoever else is in the cohort.
-    stop: asked several times a second; when it says so, the training saves at its step and returns without having ended.
+    eval_examples: training examples between two evaluations; early_looks: so many more lie before the first (Plan.early).
+    keep: steps at which a state must be left. fused: see trainables.fused, whose arithmetic rounds in its own way, but for
+    each plan the same whoever else is in the cohort. stop: asked several times a second; when it says so, the training saves
+    at its step and returns without having ended.
 
     Raises: StorageError if a state cannot be kept. What the task raises ends its plan as FAILED.
     """
     for together in [cohort] if fused else [[plan] for plan in cohort]:
-        runs = [Run(workload, plan, checkpoints, plan.every(eval_examples), frozenset(keep), device) for plan in together]
+        looks = [(plan.every(eval_examples), plan.early(eval_examples, early_looks)) for plan in together]
+        runs = [Run(workload, plan, checkpoints, *steps, frozenset(keep), device) for plan, steps in zip(together, looks)]
         yield from _lockstep(runs, Fused if fused else Alone, stop)
         if stop():
             return
@@ -72,15 +75,16 @@ class Alone:
 class Run:
     """One plan under way.
 
-    every: steps between evaluations. at: where it stands. begun: where it stood at first. ended: how, once it has, and error:
-    why. fresh: points not yet reported. passing: the state that the next one makes superfluous. saving: seconds the last one
-    took; unsaved: seconds of training since then.
+    every: steps between evaluations; early: steps of those before the first of these. at: where it stands. begun: where it
+    stood at first. ended: how, once it has, and error: why. fresh: points not yet reported. passing: the state that the next
+    one makes superfluous. saving: seconds the last one took; unsaved: seconds of training since then.
     """
 
     workload: Workload
     plan: Plan
     checkpoints: Checkpoints
     every: int
+    early: tuple[int, ...]
     keep: frozenset[int]
     device: str
     at: Checkpoint = Checkpoint(0, {})
@@ -128,7 +132,7 @@ class Run:
             at = self.checkpoints.deepest(plan)
             if at is None or at.step < plan.steps:
                 every = plan.every(self.every * self.plan.batch_size)
-                run = Run(self.workload, plan, self.checkpoints, every, self.keep, self.device)
+                run = Run(self.workload, plan, self.checkpoints, every, (), self.keep, self.device)
                 for _ in _lockstep([run], Alone, lambda: False):
                     pass
                 at = self.checkpoints.deepest(plan)
@@ -138,7 +142,7 @@ class Run:
 
     def anew(self) -> "Run":
         """The same, to begin once more from its states."""
-        return Run(self.workload, self.plan, self.checkpoints, self.every, self.keep, self.device)
+        return Run(self.workload, self.plan, self.checkpoints, self.every, self.early, self.keep, self.device)
 
     def fail(self) -> None:
         """What the task has just raised ends this plan."""
@@ -154,8 +158,12 @@ class Run:
 
     def goal(self) -> int:
         """The next step at which there is something to do besides training."""
-        wanted = [step for step in self.keep if step > self.at.step]
+        wanted = [step for step in (*self.keep, *self.early) if step > self.at.step]
         return min((self.at.step // self.every + 1) * self.every, self.plan.steps, *wanted)
+
+    def _due(self, step: int) -> bool:
+        """Whether every path along here is evaluated at this step."""
+        return step % self.every == 0 or step in self.early
 
     def advance(self, steps: int, loss: float, seconds: float) -> None:
         """It has been trained: so many steps at this mean loss."""
@@ -167,7 +175,7 @@ class Run:
     def look(self) -> None:
         """Evaluate, end and save, if this is where to."""
         step, end = self.at.step, self.at.step == self.plan.steps
-        if step % self.every == 0 or end:
+        if self._due(step) or end:
             self._measure()
             loss = self.fresh[-1].values["train_loss"]
             if not math.isfinite(loss):
@@ -213,7 +221,7 @@ class Run:
         point = Point(self.at.step, own | measured | own, seconds)
         self.fresh.append(point)
         # A plan's end between two regular evaluations is an extra point: whoever goes on from there counts from the regular one.
-        partial = (0.0, 0) if self.at.step % self.every == 0 else self.at.partial
+        partial = (0.0, 0) if self._due(self.at.step) else self.at.partial
         self.at = replace(self.at, points=(*self.at.points, point), seconds=seconds, partial=partial)
 
     def _evaluated(self, must: bool) -> dict[str, float]:

@@ -205,6 +205,7 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
         checkpoints=workspace.checkpoints(settings.checkpoints),
         fingerprint=workload.fingerprint,
         eval_examples=settings.eval_examples,
+        early_looks=settings.early_looks,
         folder=workspace.folder,
         device=settings.device,
         threads=settings.threads,

@@ -23,6 +23,10 @@ EVALUATION_SHARE = 0.035
 """Evaluating may cost this share of the training: with the saving of states, less than a twentieth. A forward pass is about a
 third of a training step."""
 
+EARLY_LOOKS = 3
+"""Evaluations before the first regular one, at an eighth, a quarter and a half of the way to it: a bad rate shows early, and
+can be left where a curve of regular evaluations would only begin. A recorded table has no points there."""
+
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 1_000, 50_000
 """Of the longest path of stage 1, where --max-steps is not given."""
 
@@ -64,6 +68,7 @@ class Settings(Value):
     batch_size: Count | None = None
     momentum: Momentum | None = None
     eval_examples: Count | None = None
+    early_looks: Natural | None = None
     exhaustive: bool = False
     recipe: Recipe | None = None
 
@@ -143,6 +148,7 @@ class Settings(Value):
                 "momentum": _nearest(0.9, holds.get("momentum")) if self.momentum is None else self.momentum,
                 "max_steps": max(1, max_steps // every) * every,
                 "eval_examples": eval_examples,
+                "early_looks": 0 if holds else EARLY_LOOKS,
                 "seed": _first(self.seed, holds.get("seed")),
                 "repeats": 1 if holds else self.repeats,
                 "warmup": self.warmup and not holds,
@@ -175,7 +181,7 @@ class Settings(Value):
     def stage(self, name: str, workload: Workload, leaders: tuple[Plan, ...] = ()) -> Stage:
         """A stage as these (resolved) settings want it. leaders: the best of what was decided last, for the finish."""
         metric, holds = self.target(workload), self._holds(workload)
-        bounds = {"within": workload.nearest} if holds else {}
+        bounds = {"within": workload.nearest} if holds else {"early_looks": self.early_looks}
         if name == "stage1":
             return stage1.Stage1(metric, self.eval_examples, self.max_steps, self.lrs, self.refine, self.exhaustive, **bounds)
         if name == "stage2":

@@ -64,11 +64,11 @@ def make_scheduler(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler
     return torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 '''
 
-GROUPS = '''\
+GROUPS = """\
     parameters = list(parameters)
     spared = {"params": [each for each in parameters if each.ndim < 2], "weight_decay": 0.0}  # biases and norms
     groups = [{"params": [each for each in parameters if each.ndim >= 2]}, spared]
-'''
+"""
 
 
 def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:

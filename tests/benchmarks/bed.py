@@ -73,7 +73,16 @@ def serial(task: str, settings: Settings, workload: Workload, checkpoints: Path 
     with tempfile.TemporaryDirectory() as folder:
         place = checkpoints or Path(folder)
         runner = SerialRunner(
-            Job(task, place, workload.fingerprint, settings.eval_examples, place, device="cpu", fuse=settings.fuse)
+            Job(
+                task,
+                place,
+                workload.fingerprint,
+                settings.eval_examples,
+                place,
+                early_looks=settings.early_looks,
+                device="cpu",
+                fuse=settings.fuse,
+            )
         )
         try:
             yield runner

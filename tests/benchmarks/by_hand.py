@@ -27,8 +27,8 @@ from tuner.stages.evidence import verdict  # noqa: E402
 
 METRIC = Metric(name="accuracy", mode="max")
 LRS = (1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001)
-SEEDS = (0, 1, 2)
-PLAIN = {"growth": 1.0, "decay": ("constant", 0, 1.0, 1), "seed": 0}
+REPEATS = 3
+PLAIN = {"growth": 1.0, "decay": ("constant", 0, 1.0, 1)}
 
 
 def rate(cell: dict, step: int) -> float:
@@ -65,7 +65,7 @@ class Training(tune.Trainable):
 
     def step(self):
         inputs, targets = self.data[0]
-        size, goal = self.cell["batch_size"], min(self.at + self.cell["every"], self.cell["steps"])
+        size, goal = self.cell["batch_size"], self.goal()
         total, count = 0.0, goal - self.at
         self.model.train()
         while self.at < goal:
@@ -81,6 +81,11 @@ class Training(tune.Trainable):
         loss = float(total) / count
         over = self.at == self.cell["steps"] or not math.isfinite(loss)
         return {"train_loss": loss, "accuracy": self.accuracy(), "at": self.at, "done": over}
+
+    def goal(self) -> int:
+        """The step of the next evaluation."""
+        early = [step for step in self.cell["early"] if step > self.at]
+        return min((self.at // self.cell["every"] + 1) * self.cell["every"], self.cell["steps"], *early)
 
     def accuracy(self) -> float:
         inputs, targets = self.data[1]
@@ -103,12 +108,12 @@ class Curves(tune.Callback):
 class Hand:
     """Runs grids, and counts the examples that they train."""
 
-    def __init__(self, eval_examples: int):
-        self.eval_examples, self.examples = eval_examples, 0
+    def __init__(self, eval_examples: int, early_looks: int, seed: int):
+        self.eval_examples, self.early_looks, self.seed, self.examples = eval_examples, early_looks, seed, 0
 
     def run(self, cells: list[dict]) -> list[Trial]:
         """The curves of the cells, in their order."""
-        numbered = [cell | {"number": i, "every": self.every(cell["batch_size"])} for i, cell in enumerate(cells)]
+        numbered = [{"seed": self.seed} | cell | self.looks(cell["batch_size"], i) for i, cell in enumerate(cells)]
         curves = Curves()
         tune.Tuner(
             tune.with_resources(Training, {"cpu": 1}),
@@ -117,22 +122,28 @@ class Hand:
             run_config=tune.RunConfig(verbose=0, callbacks=[curves]),
         ).fit()
         trials = []
-        for i, cell in enumerate(cells):
+        for i, cell in enumerate(numbered):
             base = Plan(batch_size=cell["batch_size"], momentum=cell["momentum"], seed=cell["seed"])
             trials.append(Trial(i, constant(base, cell["lr"], cell["steps"]), points=tuple(curves.of[i])))
             self.examples += trials[-1].last * cell["batch_size"]
         return trials
 
+    def looks(self, batch_size: int, number: int) -> dict:
+        """When to evaluate the trial of this number: at the product's own steps."""
+        plan = Plan(batch_size=batch_size)
+        early = plan.early(self.eval_examples, self.early_looks)
+        return {"number": number, "every": plan.every(self.eval_examples), "early": early}
+
     def every(self, batch_size: int) -> int:
-        return max(1, round(self.eval_examples / batch_size))
+        return Plan(batch_size=batch_size).every(self.eval_examples)
 
     def step_nums(self, trial: Trial) -> int:
         return min(trial.plan.steps, rules.with_margin(rules.convergence(METRIC, trial), self.every(trial.plan.batch_size)))
 
     def seeded(self, cells: list[dict], first: list[Trial]) -> list[list[Trial]]:
         """The cells with all seeds; the first seed's trials are there."""
-        more = self.run([cell | {"seed": seed} for cell in cells for seed in SEEDS[1:]])
-        each = len(SEEDS) - 1
+        more = self.run([cell | {"seed": seed} for cell in cells for seed in range(self.seed + 1, self.seed + REPEATS)])
+        each = REPEATS - 1
         return [[trial, *more[i * each : (i + 1) * each]] for i, trial in enumerate(first)]
 
 
@@ -187,11 +198,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--max-steps", type=int, required=True)
     parser.add_argument("--eval-examples", type=int, required=True)
+    parser.add_argument("--early-looks", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--small", action="store_true")
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    hand = Hand(given.eval_examples)
+    hand = Hand(given.eval_examples, given.early_looks, given.seed)
     values = [rules.final(METRIC, trial) for trial in by_hand(hand, given.max_steps, given.small)]
     print(json.dumps({"value": fmean(values), "values": values, "examples": hand.examples}))
 

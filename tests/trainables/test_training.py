@@ -30,6 +30,24 @@ def test_points_come_every_so_many_examples_and_at_the_end(tmp_path):
     assert seconds == sorted(seconds) and seconds[0] > 0
 
 
+def test_early_looks_come_at_halves_of_the_way_to_the_first_point(tmp_path):
+    sparse, dense = (
+        points(train("Plain", PLAN, tmp_path / name, eval_examples=160, early_looks=n)) for name, n in (("a", 0), ("b", 3))
+    )
+    assert [point.step for point in dense] == [2, 5, 10, 20, 40, 42]
+    assert {**values(dense), **values(sparse[1:])} == values(dense)
+    assert PLAN.early(8, 3) == () and PLAN.early(24, 3) == (1,)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 7, 10, 15])
+def test_early_looks_are_the_same_in_pieces(tmp_path, at):
+    options = {"eval_examples": 160, "early_looks": 3}
+    whole = values(points(train("Plain", PLAN, tmp_path / "whole", **options)))
+    train("Plain", PLAN.upto(at), tmp_path / "pieces", **options)
+    pieces = values(points(train("Plain", PLAN, tmp_path / "pieces", **options)))
+    assert {step: pieces[step] for step in whole} == whole
+
+
 def test_train_loss_is_the_mean_since_the_last_point(tmp_path):
     plan = BASE.then(Segment(steps=12, rate=Linear(lr=0.1, over=12)))
     trainable = workload("Line").trainable(plan, "cpu")

@@ -83,6 +83,7 @@ class Bench:
             [errand.plan for errand in cohort],
             self._checkpoints,
             eval_examples=self._job.eval_examples,
+            early_looks=self._job.early_looks,
             device=self._device,
             keep=frozenset().union(*(errand.keep for errand in cohort)),
             fused=fused,

@@ -15,11 +15,11 @@ from studies.trial import Progress, State
 class Job:
     """What carrying plans out takes besides the plans; the same for every runner, so that their results are the same.
 
-    task, data: as the command line names them. checkpoints: folder or URL of the states, shared by all machines.
-    fingerprint: of the task, part of the states' names. eval_examples: training examples between two evaluations.
-    folder: of the run's other files, such as what its workers print; shared by all machines, too.
-    threads: of torch, per worker; sums depend on it, so it is the same everywhere. fuse: plans that can be, in lockstep;
-    None: where a probe says that it is faster.
+    task, data: as the command line names them. checkpoints: folder or URL of the states, shared by all machines. fingerprint:
+    of the task, part of the states' names. eval_examples: training examples between two evaluations; early_looks: more of
+    them, before the first (Plan.early). folder: of the run's other files, such as what its workers print; shared by all
+    machines, too. threads: of torch, per worker; sums depend on it, so it is the same everywhere. fuse: plans that can be, in
+    lockstep; None: where a probe says that it is faster.
     """
 
     task: str
@@ -29,6 +29,7 @@ class Job:
     folder: Path
     data: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    early_looks: int = 0
     threads: int = 1
     fuse: bool | None = None
 

@@ -46,18 +46,20 @@ class Race:
 class Rungs:
     """The lengths at which a race is judged.
 
-    shares: of the whole path, ascending, the last one 1. eval_examples: training examples between evaluations; every
-    length is a whole number of these intervals. fewest: beyond every rung only the better third goes on, but no fewer than
-    this (successive halving, arXiv:1502.07943, by thirds as in arXiv:1603.06560); None: all the hopeful.
+    shares: of the whole path, ascending, the last one 1. eval_examples: training examples between evaluations; every length is
+    a whole number of these intervals. early_looks: evaluations within the first of them. fewest: beyond every rung only the
+    better third goes on, but no fewer than this (successive halving, arXiv:1502.07943, by thirds as in arXiv:1603.06560);
+    None: all the hopeful.
     """
 
     shares: tuple[float, ...]
     eval_examples: float
+    early_looks: int = 0
     fewest: int | None = None
 
     def cut(self, plan: Plan, share: float) -> Plan:
-        every = plan.every(self.eval_examples)
-        return plan.upto(min(plan.steps, max(FEWEST, math.ceil(share * plan.steps / every)) * every))
+        every, early = plan.every(self.eval_examples), plan.early(self.eval_examples, self.early_looks)
+        return plan.upto(min(plan.steps, max(FEWEST - len(early), math.ceil(share * plan.steps / every)) * every))
 
     def quota(self, contenders: int, place: int) -> int:
         """How many of them may go on to the rung at this place."""
@@ -143,7 +145,7 @@ def _on_pace(fall: Curve, leader: Curve, horizon: float) -> bool:
 def _closing(fall: Curve, leader: Curve, horizon: float) -> bool:
     """Is it near the leader, or will it be, at the best rate per doubling at which it came nearer?"""
     present, behind = fall[-1][0], _reached(leader, fall[-1][1])
-    if 2 * behind >= min(present, _reached(leader, leader[-1][1])) or len(fall) < 2**DOUBLINGS:
+    if 2 * behind >= min(present, _reached(leader, leader[-1][1])) or present < 2**DOUBLINGS * fall[0][0]:
         return True
     first = max(fall[0][0], leader[1][0])
     places = [present / 2**n for n in range(1 + int(math.log2(present / first)))]

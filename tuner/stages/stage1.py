@@ -48,6 +48,7 @@ class Stage1(Search):
     refine: bool = False
     exhaustive: bool = False
     within: Callable[[Plan], Plan | None] = lambda plan: plan
+    early_looks: int = 0
     name: str = "stage1"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
@@ -90,7 +91,7 @@ class Stage1(Search):
             trials = tuple(results.see(plans))
             sweep = Race(trials, tuple(trial for trial in trials if not trial.broken))
         else:
-            rungs = Rungs(RUNGS, self.eval_examples)
+            rungs = Rungs(RUNGS, self.eval_examples, self.early_looks)
             sweep = race(self.metric, results, plans, rungs, enough=lambda trials: all(map(self._converged, trials)))
         if not sweep.finalists:
             raise StageError(_nothing_trains(sweep.trials))

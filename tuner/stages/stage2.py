@@ -9,7 +9,7 @@ How the rate follows the batch is method/003 (Goyal et al. 2017, arXiv:1706.0267
 import math
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from studies.decision import QUESTIONS, Candidate, Decision
@@ -69,6 +69,7 @@ class Stage2(Search):
     repeats: int = 3
     exhaustive: bool = False
     within: Callable[[Plan], Plan | None] = lambda plan: plan
+    early_looks: int = 0
     name: str = "stage2"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
@@ -135,7 +136,7 @@ class Stage2(Search):
 
     @property
     def _rungs(self) -> Rungs:
-        return Rungs(RUNGS, self.eval_examples, fewest=LEADERS)
+        return Rungs(RUNGS, self.eval_examples, self.early_looks, fewest=LEADERS)
 
     def _search(self, start: Plan, results: Results) -> Race:
         """The pairs against each other; then the rate of the best, where scaling made it, against its neighbours."""
@@ -146,7 +147,7 @@ class Stage2(Search):
             raise StageError(f"stage2: nothing trains ({told}); mend the task, or try --lr-scaling none")
         best, factors = rules.deep(self.metric, search.finalists, search.trials)[0], NEARBY
         while near := self._nearby(start, best.plan, factors):
-            around = self._race(results, [best.plan, *near], Rungs(RUNGS, self.eval_examples))
+            around = self._race(results, [best.plan, *near], replace(self._rungs, fewest=None))
             fresh = (trial for trial in around.finalists if trial.plan != best.plan)
             search = Race((*search.trials, *around.trials[1:]), (*search.finalists, *fresh))
             ranked = rules.deep(self.metric, search.finalists, search.trials)

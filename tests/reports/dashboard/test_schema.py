@@ -20,9 +20,7 @@ def server(tmp_path_factory):
         yield server
 
 
-ROUTES = [
-    route for route in app(type("Store", (), {"url": "sqlite://"})(), None, "secret").routes if isinstance(route, Route)
-]
+ROUTES = [route for route in app(type("Store", (), {"url": "sqlite://"})(), None, "secret").routes if isinstance(route, Route)]
 schema = schemathesis.openapi.from_dict(openapi(ROUTES))
 CHECKS = [
     not_a_server_error,
@@ -31,6 +29,7 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.negative_data_rejection,
 ]
+
 
 @schema.parametrize()
 @settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
