@@ -114,10 +114,12 @@ def better(metric: Metric, value: float) -> tuple[bool, float]:
 
 
 def peak(metric: Metric, trials: Sequence[Trial]) -> int:
-    """The step at which the validation, smoothed and averaged over the trials (seeds) of one plan, is best."""
+    """The step at which the validation, smoothed and averaged over the trials (seeds) of one plan, is best; on a plateau, the
+    last one that a single evaluation of each could not tell from the best (one standard error of the difference)."""
     curves = [dict(smooth(descending(metric, trial.curve(metric.name)))) for trial in trials]
-    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
-    return min(steps, key=lambda step: (fmean(curve[step] for curve in curves), step))
+    means = {step: fmean(curve[step] for curve in curves) for step in set.intersection(*map(set, curves))}
+    error = math.sqrt(2) * math.hypot(*(wobble(metric, trial) for trial in trials)) / len(trials)
+    return max(step for step, mean in means.items() if mean <= min(means.values()) + error)
 
 
 @dataclass(frozen=True)

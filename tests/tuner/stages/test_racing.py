@@ -7,7 +7,7 @@ import pytest
 from studies.plan import Plan, constant
 from studies.trial import Point, State, Trial
 from tests.tuner.stages.curves import ACCURACY
-from tuner.stages.racing import hopeful
+from tuner.stages.racing import Rungs, hopeful
 
 HORIZON = 10 * 640
 
@@ -50,6 +50,14 @@ def test_the_first_evaluations_do_not_judge_a_gap():
     assert hopeful(ACCURACY, slow, HORIZON) == [0]
     short = [told(0, rises(0.1), steps=70), told(1, lambda step: rises(0.1)(max(10, step / 3)), steps=70)]
     assert hopeful(ACCURACY, short, HORIZON) == [0, 1]
+
+
+def test_early_looks_make_the_first_rung_one_interval():
+    plan = constant(Plan(batch_size=10), 0.1, 320)
+    assert [Rungs((1 / 32, 1.0), 100, looks).cut(plan, 1 / 32).steps for looks in (0, 3)] == [40, 10]
+    assert (
+        Rungs((1 / 32, 1.0), 20, 3).cut(plan, 1 / 32).steps == 10
+    )  # two steps have room for one look only: three intervals more
 
 
 def test_the_broken_are_out_and_the_leader_is_whoever_is_left():

@@ -6,7 +6,9 @@ import pytest
 
 from studies.plan import Plan, constant
 from studies.schedule import Exponential
+from studies.trial import Point, Trial
 from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil
+from tuner.stages.rules import peak
 from tuner.stages.stage import run_stage
 from tuner.stages.stage3 import Stage3
 
@@ -46,11 +48,28 @@ def test_a_decay_that_hurts_is_not_taken():
     assert decision.winner == START and not decision.tie
 
 
+def test_the_lazy_decay_gets_further_seeds_only_where_it_is_ahead():
+    for gain, seeds in ((-0.1, {0}), (0.001, {0, 1, 2})):
+        decision, study, _ = conclude(terrain(gain))
+        lazy = [row.plan for row in study.rows if row.plan.segments[-1].rate.shape == "linear"]
+        assert {plan.seed for plan in lazy} == seeds
+        assert ("under the first seed" in decision.words[0]) is (len(seeds) == 1)
+
+
 def test_a_canyon_is_decayed_into():
     decision, _, _ = conclude(terrain(0.05))
     assert decision.winner.segments[-1].rate.shape != "constant"
     assert decision.marks["lazy_gain"] > 0.03
     assert "Decay helps" in decision.words[0]
+
+
+def test_of_a_plateau_the_last_step_is_the_peak():
+    def shaky(step, until):  # up to 0.9 in 1,000 steps, down again after `until`, and every other evaluation a little higher
+        return 0.9 * min(1.0, step / 1_000) - 1e-4 * max(0, step - until) + 0.005 * (step // 100 % 2)
+
+    for until in (1_000, 3_000, 6_000):
+        points = tuple(Point(step, {"accuracy": shaky(step, until)}) for step in range(100, 6_001, 100))
+        assert abs(peak(ACCURACY, [Trial(0, START, points=points)]) - until) <= 200
 
 
 def test_decay_starts_shortly_before_the_peak_and_has_halved_the_rate_there():
