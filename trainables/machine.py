@@ -12,10 +12,10 @@ from trainables.trainable import Workload
 CONTEXT_BYTES = 1 << 30  # of a CUDA context with cuDNN and cuBLAS and their workspaces, generously
 
 
-def settle(device: Literal["auto", "cpu", "cuda"], threads: int) -> str:
+def settle(device: Literal["auto", "cpu", "cuda"], threads: int, processes: int = 1) -> str:
     """Use so many threads in this process from now on, whatever a task has changed before; the device that "auto" means here.
 
-    Raises: InputError if CUDA is asked for and not there.
+    Raises: InputError if CUDA is asked for and not there, or has fewer devices than there are processes to share a training.
     """
     torch.set_num_threads(threads)
     torch.set_default_dtype(torch.float32)
@@ -23,7 +23,10 @@ def settle(device: Literal["auto", "cpu", "cuda"], threads: int) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device on this machine; valid here: auto, cpu")
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and processes > torch.cuda.device_count():
+        there = f"{torch.cuda.device_count()}, as many as there are GPUs"
+        raise InputError(f"--processes: expected at most {there}, or --device cpu; got {processes}")
     return device
 
 

@@ -191,14 +191,20 @@ class Supervised:
 
     def _gradients(self, inputs: Any, targets: Any) -> torch.Tensor:
         """Leave the parameters' gradients of this batch; its loss."""
-        if pieces := self.plan.recipe.accumulate:
-            return large_batch.accumulated(self._loss, inputs, targets, pieces.pieces)
+        if self.plan.recipe.accumulate:
+            return large_batch.accumulated(self._loss, inputs, targets, self._pieces())
         loss = self._loss(inputs, targets)
         loss.backward()
         return loss
 
+    def _pieces(self) -> int:
+        return self.plan.recipe.accumulate.pieces
+
+    def _outputs(self, inputs: Any) -> Any:
+        return call(self.model, inputs)
+
     def _loss(self, inputs: Any, targets: Any) -> torch.Tensor:
-        outputs = call(self.model, inputs)
+        outputs = self._outputs(inputs)
         loss = checked_loss(self.loss(outputs, targets))
         if self._teacher is None:
             return loss

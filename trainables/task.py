@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -112,7 +112,7 @@ class Supervision:
         """Whether the task has a smaller model."""
         return type(self.task).student is not Task.student
 
-    def trainable(self, plan: Plan, device: str, kind: type[Supervised] = Supervised) -> Supervised:
+    def trainable(self, plan: Plan, device: str, kind: Callable[..., Supervised] = Supervised) -> Supervised:
         splits = self.splits(device) if not isinstance(plan.finish, Fold) else self._folds(plan.finish, plan.seed, device)
         own = frozenset(name for name in ("loss", "optimizer") if getattr(type(self.task), name) is not getattr(Task, name))
         return kind(self.task, plan, *splits, device, own)

@@ -12,7 +12,7 @@ from studies.plan import Plan
 from studies.study import StudyState
 from studies.workspace import Workspace
 from trainables.checkpoints import Checkpoints, Use, uses
-from trainables.task import load_task
+from trainables.parallel import load_spread
 from tuner.settings import Settings
 
 TOLD = {
@@ -62,7 +62,7 @@ def clean(store: Store, study: str, remove: bool = False) -> Litter:
         host, _, process = record.owner.rpartition(":")
         raise BusyError(f"study {study!r} is being run by process {process} on {host}; wait for it, or stop it there")
     settings = Settings.of(record.settings, {})
-    fingerprint = load_task(settings.task, settings.data).fingerprint
+    fingerprint = load_spread(settings.task, settings.data, settings.processes).fingerprint
     place = Workspace(Path(settings.workdir), study).checkpoints(settings.checkpoints)
     checkpoints = Checkpoints(place, fingerprint)
     files = checkpoints.files()

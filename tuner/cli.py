@@ -91,7 +91,8 @@ COMMON = {
     "fuse": _option(bool, "Train plans that see the same batches as one model; measured if not given.", "--fuse/--no-fuse"),
     "gpus_per_trial": _option(float, "Share of a GPU for each trial; measured if not given."),
     "trial_timeout": _option(float, "Seconds without a report after which a trial has failed; for ever if not given."),
-    "threads": _option(int, "CPU threads per trial; 1 if not given."),
+    "threads": _option(int, "CPU threads per process; 1 if not given."),
+    "processes": _option(int, "Processes (each on a GPU, if any) that share every batch of a trial; 1 if not given."),
     "device": _option(str, "auto (default), cpu or cuda."),
     "checkpoints": _place("Folder or URL (s3://...) that takes the states; WORKDIR/STUDY/checkpoints if not given."),
     "seed": _option(int, "First seed; 0 if not given."),
@@ -428,7 +429,7 @@ TRAIN = {
     "seed": _option(int, "Another seed than the one in the file."),
     "device": COMMON["device"],
     "threads": COMMON["threads"],
-    "processes": _option(int, "Processes (each on a GPU, if any) that share every batch; 1 if not given.", min=1, max=64),
+    "processes": COMMON["processes"],
     "checkpoints": _place("Folder or URL (s3://...) that takes the states; a folder in --out if not given."),
 }
 
@@ -437,7 +438,7 @@ TRAIN = {
 def train(config: Path, json: bool, **given: Any) -> None:
     from tuner.settings import Settings
 
-    Settings.of({}, {key: value for key, value in given.items() if key not in ("out", "processes")})
+    Settings.of({}, {key: value for key, value in given.items() if key != "out"})
     from reports.export import read_export
     from trainables.source import check_spec
 
@@ -516,13 +517,14 @@ def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
 def _forecast(settings: Any, decided: Any, json: bool) -> None:
     from reports.summary import write_forecast
     from trainables.machine import settle
-    from trainables.task import load_task
+    from trainables.parallel import gathered, load_spread
     from tuner.forecast import forecast
 
-    workload = load_task(settings.task, settings.data)
-    device = settle(settings.device, settings.threads)
-    workers = settings.workers or max(1, (os.cpu_count() or 1) // settings.threads)
-    told = forecast(settings.resolve(workload), workload, device, workers, decided)
+    device = settle(settings.device, settings.threads, settings.processes)
+    workload = load_spread(settings.task, settings.data, settings.processes, device, settings.threads)
+    workers = settings.workers or max(1, (os.cpu_count() or 1) // (settings.threads * settings.processes))
+    with gathered(workload):
+        told = forecast(settings.resolve(workload), workload, device, workers, decided)
     write_forecast(_console(), [asdict(stage) for stage in told], workers)
     if json:
         _emit({"forecast": [asdict(stage) | {"device_hours": stage.device_hours} for stage in told]})
@@ -533,7 +535,7 @@ def _prepare(given: Mapping[str, Any]) -> None:
     from tuner.runners import prepare
 
     check_spec(given.get("task", "digits"))
-    prepare(**{key: given[key] for key in ("runner", "address", "workers", "threads") if key in given})
+    prepare(**{key: given[key] for key in ("runner", "address", "workers", "threads", "processes") if key in given})
 
 
 def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
@@ -644,6 +646,7 @@ def _program(
 def main() -> None:
     """The program: every error a person can act on is one line on stderr and its exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's way to say Ctrl-C
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what its library for several processes warns of is as it should be
     sys.exit(_run(sys.argv[1:]))
 
 

@@ -25,6 +25,7 @@ from studies.trial import Progress, State, Trial
 from studies.wish import WishRecord
 from studies.workspace import Workspace
 from trainables.checkpoints import Checkpoints
+from trainables.parallel import load_spread
 from trainables.task import load_task
 from trainables.trainable import Workload
 from tuner.runners import check_options, make_runner, prepare
@@ -82,9 +83,9 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     Raises: TuneError of every kind; what was reported before it is kept, and the same call goes on from there.
     """
     began = time.monotonic()
-    check_options(settings.runner, fuse=settings.fuse, **_runner_options(settings))
-    prepare(settings.runner, settings.address, settings.workers, settings.threads)
-    workload = load_task(settings.task, settings.data)
+    check_options(settings.runner, settings.processes, fuse=settings.fuse, **_runner_options(settings))
+    prepare(settings.runner, settings.address, settings.workers, settings.threads, settings.processes)
+    workload = load_spread(settings.task, settings.data, settings.processes, settings.device)
     asked, settings = settings, settings.resolve(workload)
     approximations = try_out(workload, settings.start, settings.task)
     checkpoints = Checkpoints(workspace.checkpoints(settings.checkpoints), workload.fingerprint)
@@ -209,6 +210,7 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
         folder=workspace.folder,
         device=settings.device,
         threads=settings.threads,
+        processes=settings.processes,
         fuse=settings.fuse,
     )
     runner = make_runner(settings.runner, job, **_runner_options(settings))

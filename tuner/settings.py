@@ -57,6 +57,7 @@ class Settings(Value):
     gpus_per_trial: Positive | None = None
     trial_timeout: Positive | None = None
     threads: Several = 1
+    processes: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
     fuse: bool | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -181,7 +182,7 @@ class Settings(Value):
     def stage(self, name: str, workload: Workload, leaders: tuple[Plan, ...] = ()) -> Stage:
         """A stage as these (resolved) settings want it. leaders: the best of what was decided last, for the finish."""
         metric, holds = self.target(workload), self._holds(workload)
-        bounds = {"within": workload.nearest} if holds else {"early_looks": self.early_looks}
+        bounds = {"within": workload.nearest} if holds else {"within": self._shared, "early_looks": self.early_looks}
         if name == "stage1":
             return stage1.Stage1(metric, self.eval_examples, self.max_steps, self.lrs, self.refine, self.exhaustive, **bounds)
         if name == "stage2":
@@ -213,6 +214,10 @@ class Settings(Value):
             lazy_interval=self.lazy_interval,
             repeats=self.repeats,
         )
+
+    def _shared(self, plan: Plan) -> Plan | None:
+        """The plan, if each of the processes gets a part of its batches."""
+        return plan if plan.batch_size >= self.processes else None
 
     def _tricks(self, workload: Workload) -> Iterator[Recipe]:
         """Those that are asked for; else those of the bag that the task can take.

@@ -5,7 +5,6 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -21,8 +20,7 @@ from studies.plan import Plan
 from studies.trial import Point, Progress, State
 from trainables.checkpoints import Checkpoints, save_weights
 from trainables.machine import settle
-from trainables.parallel import spread
-from trainables.task import load_task
+from trainables.parallel import gathered, load_spread
 from trainables.training import carry_out
 from tuner.pipeline import try_out
 from tuner.settings import Settings
@@ -84,9 +82,9 @@ def train(
     Raises: InputError, TaskError, StorageError; StageError if the training diverges.
     """
     export = read_export(config)
-    workload = load_task(export.task if task is None else task, data := data or export.data)
+    spec = export.task if task is None else task
+    workload = load_spread(spec, data or export.data, processes, device := settle(device, threads, processes), threads)
     plan = export.plan if seed is None else export.plan.but(seed=seed)
-    spec, device = export.task if task is None else task, settle(device, threads)
     notes = try_out(workload, plan, spec)
     folder = out or config.parent / "trained"
     states = Checkpoints(checkpoints or folder / "checkpoints", workload.fingerprint)
@@ -95,11 +93,7 @@ def train(
     states.sweep()
     eval_examples = Settings().resolve(workload).eval_examples
     points: list[Point] = []
-    with ExitStack() as open_meanwhile:
-        if processes > 1:
-            workload = open_meanwhile.enter_context(spread(workload, spec, data, plan, device, threads, processes))
-            notes = workload.trainable(plan, device).approximations
-        open_meanwhile.enter_context(view)
+    with gathered(workload), view:
         view.stage("train", f"{plan.steps} steps of {config.name}")
         view.planned([plan])
         for progress in carry_out(workload, [plan], states, eval_examples=eval_examples, device=device):

@@ -276,3 +276,15 @@ class Hiccups(Plain):
         if self.calls == 25:
             raise ArithmeticError("out of luck")
         return super().loss(outputs, targets)
+
+
+class Spare(Flat):
+    """What is hard to share: a parameter that is never used; a smaller model to distil into."""
+
+    def model(self):
+        model = super().model()
+        model.spare = nn.Parameter(torch.ones(2))
+        return model
+
+    def student(self):
+        return nn.Sequential(nn.Flatten(), nn.Linear(108, 2))

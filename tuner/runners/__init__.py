@@ -45,12 +45,16 @@ def make_runner(name: str, job: Job, **options: Any) -> Runner:
 
     Raises: InputError naming the valid choices.
     """
-    check_options(name, fuse=job.fuse, **options)
+    check_options(name, job.processes, fuse=job.fuse, **options)
     return RUNNERS[name](job, **options)
 
 
-def check_options(name: str, **options: Any) -> None:
+def check_options(name: str, processes: int = 1, **options: Any) -> None:
     """Raises: InputError naming the option that this runner has no use for, or that cannot be."""
+    if processes > 1 and options.get("fuse"):
+        raise InputError(f"--fuse: expected one process a training, --processes 1; got {processes}")
+    if processes > 1 and options.get("gpus_per_trial"):
+        raise InputError(f"--gpus-per-trial: expected none, as each of the {processes} --processes of a trial has its own")
     useless = (option for option in USELESS.get(check_runner(name), ()) if options.get(option) not in (None, False))
     for option in useless:
         raise InputError(f"--{option.replace('_', '-')}: --runner {name} has no use for it; --runner ray has")
@@ -61,9 +65,11 @@ def check_options(name: str, **options: Any) -> None:
         raise InputError(f"--gpus-per-trial: expected a fraction of 1, or a whole number; got {gpus}")
 
 
-def prepare(runner: str = "ray", address: str | None = None, workers: int | None = None, threads: int = 1) -> None:
+def prepare(
+    runner: str = "ray", address: str | None = None, workers: int | None = None, threads: int = 1, processes: int = 1
+) -> None:
     """Begin what takes long about a runner before its job is known: Ray starts while the task is being loaded."""
     if check_runner(runner) != "serial":
         from tuner.runners import cluster
 
-        cluster.start(address, workers and workers * threads, environments=runner == "tune")
+        cluster.start(address, workers and workers * threads * processes, environments=runner == "tune")

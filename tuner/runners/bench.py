@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from studies.errors import InputError, TaskError
@@ -54,8 +54,16 @@ def _bound(log: Path) -> None:
                     file.write(b"\n[the log was full: what was printed here is left out]\n" + end)
 
 
+def bereft(progress: Progress) -> bool:
+    """Whether a plan has failed because a process died that had a share in it."""
+    from trainables.parallel import LOST
+
+    return LOST in progress.error
+
+
 class Bench:
-    """A process's warm task: its code, its data and torch, ready for the next plan.
+    """A process's warm task: its code, its data and torch, ready for the next plan; and the processes beside it that share its
+    trainings, where the job wants that, which end with it.
 
     Raises: TaskError, InputError if the task cannot be loaded, or is no longer the one that the job was made for.
     """
@@ -63,14 +71,16 @@ class Bench:
     def __init__(self, job: Job):
         from trainables.checkpoints import Checkpoints
         from trainables.machine import settle
-        from trainables.task import load_task
+        from trainables.parallel import gathered, load_spread
 
         self._job, self._folder = job, os.getcwd()
-        self._device = settle(job.device, job.threads)
-        self._workload = load_task(job.task, job.data)
+        self._device = settle(job.device, job.threads, job.processes)
+        self._workload = load_spread(job.task, job.data, job.processes, self._device, job.threads)
         if self._workload.fingerprint != job.fingerprint:
             raise TaskError(f"--task {job.task}: edited while this run was under way; run again to tune it as it is now")
         self._checkpoints = Checkpoints(job.checkpoints, job.fingerprint)
+        self._team = ExitStack()
+        self._team.enter_context(gathered(self._workload))
 
     def carry_out(self, cohort: Sequence[Errand], fused: bool, stop: Callable[[], bool]) -> Iterator[Progress]:
         """Its reports, as they come. Raises: StorageError."""
@@ -92,6 +102,9 @@ class Bench:
             os.chdir(self._folder)  # the task may have gone elsewhere
             yield progress
         release()
+
+    def close(self) -> None:
+        self._team.close()
 
     def probe(self, plans: Sequence[Plan]) -> Probe:
         """What the first of the plans takes, and whether fusing them pays, if they may be fused."""

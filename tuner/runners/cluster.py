@@ -1,23 +1,21 @@
 """Which Ray do we run on, and what does it have for us?"""
 
 import contextlib
-import fcntl
 import logging
 import math
 import os
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from studies.errors import InputError, TuneError
 from studies.failpoints import failpoint
+from studies.scratch import own_folder
+from tuner.runners.job import Job
 
 log = logging.getLogger("tuner")
 
@@ -92,7 +90,7 @@ class Session:
             ours.callback(ray.shutdown)
             ray.init(self._address, log_to_driver=False, logging_level="ERROR")
             return
-        folder = ours.enter_context(_own_folder())
+        folder = ours.enter_context(own_folder("tune-ray-", "/tmp"))  # short, as its sockets need it
         failpoint("ray.starting")
         ours.callback(ray.shutdown)
         with _only_what_is_needed(self._environments):
@@ -127,41 +125,6 @@ def stop() -> None:
     session, _session = _session, None
     if session:
         session.close()
-
-
-@contextlib.contextmanager
-def _own_folder() -> Iterator[str]:
-    """A folder for Ray: short, as its sockets need it, and no "current cluster" for other programs to find.
-
-    Its owner holds a lock on it. Those that nobody holds are of killed drivers, and are removed.
-    """
-    for left in Path("/tmp").glob("tune-ray-*"):
-        if lock := _lock(left):
-            shutil.rmtree(left, ignore_errors=True)
-            os.close(lock)
-    lock = None
-    while lock is None:  # somebody who sweeps may be quicker than we are
-        lock = _lock(folder := tempfile.mkdtemp(prefix="tune-ray-", dir="/tmp"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
-
-
-def _lock(folder: Path | str) -> int | None:
-    """The file descriptor that holds a folder's lock until it, or the process, ends; None if the folder is held or gone."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.stat(folder)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 @contextlib.contextmanager
@@ -236,11 +199,13 @@ def machines() -> list[tuple[int, int]]:
     return [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in has]
 
 
-def slots(machines: Sequence[tuple[int, int]], cpus: int, gpus: float | None, device: str, workers: int | None) -> Slots:
-    """Where workers fit, machine by machine. gpus: wanted per worker; None: TRIALS_PER_GPU on each, if the CPUs suffice.
+def slots(machines: Sequence[tuple[int, int]], job: Job, gpus: float | None, workers: int | None) -> Slots:
+    """Where workers fit, machine by machine. gpus: wanted per worker; None: one for each process of a training that is shared,
+    else TRIALS_PER_GPU on each, if the CPUs suffice.
 
     Raises: InputError if not one fits, since Ray itself would wait for ever.
     """
+    cpus, device = job.cpus, job.device
     found = "; the machines have " + ", ".join(f"{c} CPUs and {g} GPUs" for c, g in machines)
     with_gpu = [(c, g) for c, g in machines if g]
     if device == "cpu" or (device == "auto" and not with_gpu):
@@ -249,6 +214,8 @@ def slots(machines: Sequence[tuple[int, int]], cpus: int, gpus: float | None, de
         gpus = 0.0
     elif not with_gpu:
         raise InputError(f"--device cuda: expected a GPU{found}")
+    elif job.processes > 1:
+        gpus = float(job.processes)
     elif gpus is None:
         gpus = 1 / max(1, min(TRIALS_PER_GPU, *(c // cpus // g for c, g in with_gpu)))
     room = sum(int(min(c // cpus, _places(g, gpus))) for c, g in machines)

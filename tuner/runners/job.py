@@ -18,8 +18,8 @@ class Job:
     task, data: as the command line names them. checkpoints: folder or URL of the states, shared by all machines. fingerprint:
     of the task, part of the states' names. eval_examples: training examples between two evaluations; early_looks: more of
     them, before the first (Plan.early). folder: of the run's other files, such as what its workers print; shared by all
-    machines, too. threads: of torch, per worker; sums depend on it, so it is the same everywhere. fuse: plans that can be, in
-    lockstep; None: where a probe says that it is faster.
+    machines, too. threads: of torch, per process; sums depend on it, so it is the same everywhere. processes: that share each
+    training, on a GPU each if there are any. fuse: plans that can be, in lockstep; None: where a probe says that it is faster.
     """
 
     task: str
@@ -31,7 +31,13 @@ class Job:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     early_looks: int = 0
     threads: int = 1
+    processes: int = 1
     fuse: bool | None = None
+
+    @property
+    def cpus(self) -> int:
+        """For one training."""
+        return self.threads * self.processes
 
 
 @dataclass(frozen=True)

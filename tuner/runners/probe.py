@@ -36,8 +36,10 @@ class Probes:
     """
 
     def __init__(self, job: Job, workers: int, gpu_share: float | None = None):
-        self._path, self._workers, self._given = job.folder / "probes.json", workers, gpu_share and min(1.0, gpu_share)
-        self._fuse = job.fuse
+        self._path, self._workers = job.folder / "probes.json", workers
+        alone = job.processes == 1  # what several processes share has whole GPUs, and nobody in lockstep
+        self._given = gpu_share and min(1.0, gpu_share) if alone else 1.0
+        self._fuse = job.fuse if alone else False
         self._kind = f"{job.fingerprint[:16]} {job.device}"
         self._known = self._read()
 

@@ -46,7 +46,7 @@ class TuneRunner:
     def __init__(self, job: Job, address: str | None = None, workers: int | None = None, gpus_per_trial: float | None = None):
         self._job, self._workers, self._gpus = replace(job, fuse=False), workers, gpus_per_trial
         self._stopped = self._closed = False
-        cluster.start(address, workers and workers * job.threads)
+        cluster.start(address, workers and workers * job.cpus)
         self._experiment: _Experiment | None = None
 
     def run(self, plans: Sequence[Plan], record: Callable[[Progress], None], company: Sequence[Plan] = ()) -> None:
@@ -122,7 +122,7 @@ class _Experiment(threading.Thread):
     def run(self) -> None:
         try:
             cluster.start().wait()
-            self._slots = cluster.slots(cluster.machines(), self._job.threads, self._gpus, self._job.device, self._workers)
+            self._slots = cluster.slots(cluster.machines(), self._job, self._gpus, self._workers)
             self._tuner().fit()
         except BaseException as error:
             self.broken = True
@@ -177,7 +177,7 @@ class _Experiment(threading.Thread):
 
     @property
     def _measured(self) -> bool:
-        return self._slots.gpus > 0 and not self._gpus
+        return self._slots.gpus > 0 and not self._gpus and self._job.processes == 1
 
     def look_up(self) -> None:
         """Several times a second: is there still reason to go on?"""

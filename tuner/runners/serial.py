@@ -12,7 +12,7 @@ from tuner.runners.probe import Probes, out_of_memory
 
 
 class SerialRunner:
-    """A `Runner` without other processes. A stop is answered by one Interrupted: by the run under way, else by the next."""
+    """A `Runner` without workers. A stop is answered by one Interrupted: by the run under way, else by the next."""
 
     def __init__(self, job: Job):
         self._job = job
@@ -53,4 +53,5 @@ class SerialRunner:
         self._stopped = True
 
     def close(self) -> None:
-        self.__dict__.pop("_bench", None)
+        if bench := self.__dict__.pop("_bench", None):
+            bench.close()

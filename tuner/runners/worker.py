@@ -11,7 +11,7 @@ import ray
 from studies.failpoints import failpoint
 from studies.plan import Plan
 from studies.trial import Progress
-from tuner.runners.bench import Bench, settle_in
+from tuner.runners.bench import Bench, bereft, settle_in
 from tuner.runners.job import Errand, Job
 from tuner.runners.probe import Probe
 
@@ -51,7 +51,11 @@ class Worker:
         Raises: StorageError.
         """
         try:
-            yield from self._bench.carry_out(cohort, fused, lambda: self._stopped >= run)
+            for progress in self._bench.carry_out(cohort, fused, lambda: self._stopped >= run):
+                if bereft(progress):  # as good as dead itself: whoever takes its place goes on from the last state
+                    print(progress.error, flush=True)
+                    os._exit(1)
+                yield progress
         except KeyboardInterrupt:  # nobody presses keys here: the task raised it, and means to end its process
             traceback.print_exc()
             os._exit(1)

@@ -46,14 +46,14 @@ class RayRunner:
         self._stopped = False
         self._closed = False
         self._runs = 0
-        cluster.start(address, workers and workers * job.threads)
+        cluster.start(address, workers and workers * job.cpus)
         self._crew: Future[Crew] = Future()
         threading.Thread(target=self._hire, name="hire", daemon=True).start()
 
     def _hire(self) -> None:
         try:
             cluster.start().wait()
-            slots = cluster.slots(cluster.machines(), self._job.threads, self._gpus, self._job.device, self._workers)
+            slots = cluster.slots(cluster.machines(), self._job, self._gpus, self._workers)
             self._crew.set_result(Crew(self._job, slots, self._timeout))
         except BaseException as error:
             self._crew.set_exception(error)

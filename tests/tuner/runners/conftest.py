@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.task import load_task
+from trainables.parallel import load_spread
 from tuner.runners import cluster
 from tuner.runners.job import Job
 
@@ -28,7 +28,8 @@ def job_of(tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         shutil.copy(Path(__file__).with_name("tasks.py"), task := folder / "tasks.py")
         spec = f"{task}:{name}"
-        job = Job(spec, folder / "checkpoints", load_task(spec).fingerprint, eval_examples=80, folder=folder)
+        fingerprint = load_spread(spec, None, changes.get("processes", 1)).fingerprint
+        job = Job(spec, folder / "checkpoints", fingerprint, eval_examples=80, folder=folder)
         return replace(job, **changes)
 
     return make

@@ -1,5 +1,6 @@
 """What do the runners carry out here? A regression that notes every step it takes, and fails in the ways its momentum names."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -75,3 +76,22 @@ class Falls:
 
     def restore(self, state):
         self._step, self._weight = state["step"], state["weight"]
+
+
+class Even(Line):
+    """Without dropout, so that several processes can train it as one does; each notes its pid. One that is named dies, once."""
+
+    steps = 0
+
+    def model(self):
+        with open(NOTES.with_suffix(".pids"), "a") as notes:
+            notes.write(f"{os.getpid()}\n")
+        return torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
+
+    def loss(self, outputs, targets):
+        self.steps += outputs.requires_grad
+        doomed = NOTES.with_suffix(".first" if multiprocessing.parent_process() is None else ".other")
+        if self.steps % 40 == 0 and doomed.exists():
+            doomed.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().loss(outputs, targets)
