@@ -48,6 +48,7 @@ FILES = {
     "exits.py": "import sys; sys.exit(3)\n",
     "empty.py": "",
     "half.py": "from trainables import Trainable\nclass Half(Trainable):\n    def train(self, steps, lr): return 0.0\n",
+    "own.py": "class Own:\n    metric, mode = 'loss', 'min'\n    train = evaluate = state = restore = print\n",
     "init.py": TASK + "class Bad(Good):\n    def __init__(self): raise ValueError('not today')\n",
     "needs.py": TASK + "class Bad(Good):\n    def __init__(self, more): pass\n",
     "metric.py": TASK + "class Bad(Good):\n    metric = 'f1'\n",
@@ -90,6 +91,22 @@ COMMANDS = {
     "an option for another runner": (
         ["stage1", "--task", "good.py:Good", "--workers", "2", *SERIAL],
         ["--workers", "--runner serial"],
+    ),
+    "more processes than examples in a batch": (
+        ["stage1", "--task", "good.py:Good", "--processes", "3", "--batch-size", "2", *SERIAL],
+        ["--processes", "expected at most 2, the batch size", "3"],
+    ),
+    "processes that share what cannot be": (
+        ["stage1", "--task", "own.py:Own", "--processes", "2", *SERIAL],
+        ["--processes", "expected a Task", "Own"],
+    ),
+    "processes in lockstep": (
+        ["stage1", "--task", "good.py:Good", "--processes", "2", "--fuse", *SERIAL],
+        ["--fuse", "--processes"],
+    ),
+    "processes on a part of a GPU": (
+        ["stage1", "--task", "good.py:Good", "--processes", "2", "--gpus-per-trial", "0.5"],
+        ["--gpus-per-trial", "--processes"],
     ),
     "an address for the wrong runner": (
         ["stage1", "--task", "good.py:Good", "--address", "x:1", *SERIAL],
