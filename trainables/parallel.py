@@ -173,7 +173,11 @@ class Others:
             self._ours.callback(_kill, process)
             self._orders.append(mine)
         for orders in self._orders:
-            if (said := orders.recv()) != "ready":
+            try:
+                said = orders.recv()
+            except EOFError:
+                said = f"one {LOST}, while it was started"
+            if said != "ready":
                 raise TaskError(said.splitlines()[-1], said)
         _meet(self._device, meeting, 0, self._size)
 
