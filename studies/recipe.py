@@ -225,8 +225,9 @@ class MomentumCorrection(Part):
 class Recipe(_Choices):
     """Parts that are on; equal recipes are the same.
 
-    Nothing is on by default: stages 1 to 3 look for the optimum of the loss, and text 004 wants no regularisation there. Early
-    stopping (text 001) is no part: how many steps there are is what stages 1 and 2 decide, by validation.
+    Nothing is on by default: stages 1 to 3 look for the optimum of the loss, and text 004 wants no regularisation there. What the
+    texts name beside these parts is ELSEWHERE. Early stopping would be one whose plan does not say how long it trains, and a
+    path's length is what all share, fork and resume by.
     """
 
     weight_decay: WeightDecay | None = None
@@ -269,11 +270,24 @@ class Recipe(_Choices):
             for name in first["loc"][:-1]:
                 kind = get_args(kind.model_fields[name].annotation)[0]
             key = ".".join(map(str, first["loc"]))
+            if key in ELSEWHERE:
+                raise ValueError(f"{key} is no part of a recipe: {ELSEWHERE[key]}") from None
             raise ValueError(f"{key}: expected one of {', '.join(kind.model_fields)}") from None
 
     def parts(self) -> Iterator[tuple[str, Part]]:
         """Those that are on, by name, in the order of the fields."""
         return ((name, part) for name in type(self).model_fields if (part := getattr(self, name)) is not None)
+
+
+ELSEWHERE = {
+    "early_stopping": "stages 1 and 2 end the path shortly after validation is at its best (text 001)",
+    "shake_shake": "a network, trainables.models.shakeshake26 or --task cifar10:shakeshake26 (text 001)",
+    "shakedrop": "a network, trainables.models.shakedrop110 or --task cifar10:shakedrop110 (text 001)",
+    "warmup": "stage 2 warms up to a rate that grew much, unless --no-warmup (texts 002, 003)",
+    "schedule": "stage 3 finds the decay (text 004)",
+    "optimizer": "--optimizer names it (text 001)",
+}
+"""Where the rest of what the texts name is, by the name under which it might be looked for."""
 
 
 def kinds() -> dict[str, type[Part]]:

@@ -386,14 +386,17 @@ def export(study: str, json: bool, format: str | None = None, out: Path | None =
 
 @command("recipes", "What a recipe can switch on: augmentation, regularisation, initialisation, layers, large batches.", JSON)
 def recipes(json: bool) -> None:
-    from studies.recipe import described
+    from studies.recipe import ELSEWHERE, described
 
     parts = described()
     for part in parts:
         values = (f"{key}={value['default']}" if value else key for key, value in part["values"].items())
         _tell(f"{part['name']} ({', '.join(values)}): {part['what']}")
+    _tell("\nNo parts, but elsewhere:")
+    for name, where in ELSEWHERE.items():
+        _tell(f"{name}: {where}")
     if json:
-        _emit({"parts": parts})
+        _emit({"parts": parts, "elsewhere": ELSEWHERE})
 
 
 CLEAN = {

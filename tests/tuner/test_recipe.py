@@ -1,12 +1,15 @@
 """From a recipe in a file to its export, trained once more; and what a file may say."""
 
 import json
+import re
 
 import pytest
 
 from reports.export import read_export
 from studies.ledger import Store
-from studies.recipe import Recipe, kinds
+from studies.recipe import ELSEWHERE, Recipe, kinds
+from trainables import models
+from trainables.task import load_task
 from tuner.cli import _run
 
 NORMED = """
@@ -69,6 +72,7 @@ def test_a_tasks_own_recipe_holds_until_a_file_says_otherwise_and_the_decision_s
     "content, words",
     [
         ("mixupp: 0.2\n", ["mixupp", "expected one of weight_decay", "momentum_correction"]),
+        ("early_stopping: 5\n", ["early_stopping is no part of a recipe: stages 1 and 2"]),
         ("color_jitter: {hue: 0.1}\n", ["color_jitter.hue", "expected one of brightness, contrast, saturation"]),
         ("mixup: yes please\n", ["mixup.alpha", "number", "yes please"]),
         ("mixup: 0.2\nmixup: 0.4\n", ["line 2", "mixup"]),
@@ -96,7 +100,16 @@ def test_a_file_that_is_not_there_is_refused(home, capsys):
 def test_the_parts_are_told_with_what_they_do(capsys):
     assert _run(["recipes", "--json"]) == 0
     read = capsys.readouterr()
-    parts = json.loads(read.out)["parts"]
+    told = json.loads(read.out)
+    parts = told["parts"]
     assert [part["name"] for part in parts] == list(kinds())
     assert parts[list(kinds()).index("mixup")]["values"] == {"alpha": {"default": 0.2}}
-    assert len(read.err.splitlines()) == len(parts)
+    assert read.err.count("\n") == len(parts) + 2 + len(told["elsewhere"])
+
+
+def test_what_is_no_part_is_where_it_is_said_to_be():
+    networks = [name for name, where in ELSEWHERE.items() if "cifar10:" in where]
+    assert networks == ["shake_shake", "shakedrop"]
+    for name in networks:
+        function, task = re.match(r"a network, trainables\.models\.(\w+) or --task (\S+)", ELSEWHERE[name]).groups()
+        assert callable(getattr(models, function)) and load_task(task).name
