@@ -20,6 +20,9 @@ from studies.trial import Point
 LENGTH = struct.Struct("<QI")
 CHECK = struct.Struct("<I")
 
+LONGEST = 255
+"""Characters of a folder's name; file systems take no more, and a recipe with many parts is longer."""
+
 
 class TensorboardLog:
     """Event files under a folder: STAGE/TRIAL/events.out.tfevents..., which `tensorboard --logdir FOLDER` shows.
@@ -60,7 +63,8 @@ class TensorboardLog:
 
 def run_name(plan: Plan) -> str:
     """A folder's name: readable, and the same for a trial that goes on. Plans that differ have different ones."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words.brief(plan)) + f"-{plan.line[:6]}"
+    told, apart = re.sub(r"[^A-Za-z0-9.]+", "-", words.brief(plan)), f"-{plan.line[:6]}"
+    return told[: LONGEST - len(apart)] + apart
 
 
 def _event(point: Point) -> Event:

@@ -2,7 +2,7 @@
 
 A part is a value; `trainables.recipe` carries it out. The first line of its docstring is what `tune recipes` says of it. In a
 file or a task a part may be written in full (`mixup: {alpha: 0.4}`), by its first value alone (`mixup: 0.4`), or, where
-everything has a default, as `mixup: true`. "Text" are the method's texts, 001 to 004.
+everything has a default, as `mixup: true`; `mixup: false` is off. "Text" are the method's texts, 001 to 004.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
     ValidationError,
     model_serializer,
     model_validator,
@@ -30,14 +31,15 @@ Patterns = Annotated[
 ]
 
 
-def _pairs(table: Any) -> Any:
+_TABLE = TypeAdapter(Annotated[dict[str, Positive], Field(min_length=1)])
+
+
+def _pairs(table: Any) -> tuple[tuple[str, float], ...]:
     """A mapping as what can be hashed; its order means nothing."""
-    return tuple(sorted(table.items())) if isinstance(table, Mapping) and all(isinstance(key, str) for key in table) else table
+    return tuple(sorted(_TABLE.validate_python(table).items()))
 
 
-Factors = Annotated[
-    tuple[tuple[str, Positive], ...], BeforeValidator(_pairs), PlainSerializer(dict, return_type=dict), Field(min_length=1)
-]
+Factors = Annotated[tuple[tuple[str, float], ...], BeforeValidator(_pairs), PlainSerializer(dict, return_type=dict)]
 """Factors by pattern."""
 
 
@@ -119,12 +121,19 @@ class Crop(Part):
 class ColorJitter(Part):
     """Brightness, contrast and saturation change by factors in [1 - x, 1 + x], in random order (text 002).
 
-    No hue, as text 002 has it: turning colours round makes of most objects what does not exist.
+    No hue, as text 002 has it: turning colours round makes of most objects what does not exist. One number is all three.
     """
 
     brightness: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.4
     contrast: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.4
     saturation: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.4
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_short(cls, content: Any) -> Any:
+        if content is True or isinstance(content, Mapping | Value):
+            return super()._in_short(content)
+        return dict.fromkeys(cls.model_fields, content)
 
 
 class RandAugment(Part):
@@ -248,6 +257,14 @@ class Recipe(_Choices):
     layer_decay: LayerDecay | None = None
     accumulate: Accumulate | None = None
     momentum_correction: MomentumCorrection | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without(cls, content: Any) -> Any:
+        """False switches a part off, as True switches it on."""
+        if not isinstance(content, Mapping):
+            return content
+        return {name: None if part is False else part for name, part in content.items()}
 
     def __bool__(self) -> bool:
         return any(True for _ in self.parts())

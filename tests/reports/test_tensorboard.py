@@ -14,6 +14,7 @@ from tensorboardX.record_writer import RecordWriter
 from reports.tensorboard import TensorboardLog, events, last_step, run_name
 from studies.errors import StorageError
 from studies.plan import Plan, constant
+from studies.recipe import Recipe
 from studies.trial import Point
 from tests.reports.sample import points, stage1, stage3
 
@@ -138,6 +139,17 @@ def test_a_trial_keeps_its_run_as_it_goes_on_and_shares_it_with_no_other():
     assert run_name(PLAN.upto(600)) == run_name(PLAN) != run_name(PLAN.but(seed=1))
     assert run_name(PLAN).startswith("lr-0.1-batch-64-m-0.9-constant-")
     assert "/" not in run_name(PLAN.but(optimizer="../../x")) and len(run_name(plans[4])) < 120
+
+
+def test_a_plan_of_many_words_has_a_name_that_file_systems_take(tmp_path):
+    names = ("mixup", "cutmix", "sample_pairing", "flip", "crop", "color_jitter", "randaugment", "autoaugment")
+    switched = dict.fromkeys((*names, "momentum_correction"), True)
+    recipe = Recipe(weight_decay=5e-4, label_smoothing=0.1, cutout=8, layer_decay=0.9, accumulate=2, **switched)
+    plans = [PLAN.but(recipe=recipe, seed=seed) for seed in (10, 11)]
+    for plan in plans:
+        TensorboardLog(tmp_path).record("stage1", plan, points(PLAN)[:1])
+    runs = {run.name for run in (tmp_path / "stage1").iterdir()}
+    assert runs == set(map(run_name, plans)) and len(runs) == 2
 
 
 def test_where_nothing_can_be_written_it_says_so(tmp_path):

@@ -22,6 +22,8 @@ BASE = constant(Plan(), 0.1, 100)
         ({"init": {"conv": "orthogonal"}}, {"init": {"conv": {"way": "orthogonal"}}}),
         ({"freeze": "stem"}, {"freeze": {"names": ["stem"]}}),
         ({"layer_rates": {"head": 10, "body": 0.5}}, {"layer_rates": {"factors": {"body": 0.5, "head": 10.0}}}),
+        ({"flip": 0.3, "crop": False}, {"flip": {"p": 0.3, "vertical": False}}),
+        ({"color_jitter": 0.2}, {"color_jitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2}}),
         ({"momentum_correction": True}, {"momentum_correction": {"on": True}}),
     ],
 )
@@ -58,7 +60,8 @@ def test_segments_with_an_optimizer_of_their_own_are_a_path():
 @pytest.mark.parametrize(
     "content, words",
     [
-        ({"mixup": False}, "mixup.alpha: input should be a valid number; got 'False'"),
+        ({"mixup": "0.2"}, "mixup.alpha: input should be a valid number; got '0.2'"),
+        ({"mixup": -1}, "mixup.alpha: input should be greater than 0; got -1"),
         ({"mixup": {"aplha": 1}}, "mixup.aplha: extra"),
         ({"mix_up": 1}, "mix_up: extra"),
         ({"cutout": True}, "cutout.size: field required"),
@@ -70,7 +73,9 @@ def test_segments_with_an_optimizer_of_their_own_are_a_path():
         ({"weight_decay": float("nan")}, "weight_decay.rate"),
         ({"flip": {"vertical": "yes"}}, "flip.vertical: input should be a valid boolean; got 'yes'"),
         ({"init": {"bias": "orthogonal"}}, "init: bias: expected one of constant, normal, uniform"),
-        ({"momentum_correction": False}, "momentum_correction.on"),
+        ({"momentum_correction": 0.5}, "momentum_correction.on"),
+        ({"mix_up": False}, "mix_up: extra"),
+        ({"layer_rates": {"head": "fast"}}, "layer_rates.factors.head: input should be a valid number; got 'fast'"),
     ],
 )
 def test_a_recipe_checks_itself(content, words):

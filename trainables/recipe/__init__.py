@@ -52,10 +52,10 @@ def changes(recipe: Recipe, loss: Callable, inputs: Any, targets: Any, outputs: 
 
     Raises: InputError if they are not what a part works on.
     """
-    on = [name for name, _ in recipe.parts()]
-    for name in on:
+    on = dict(recipe.parts())
+    for name, part in on.items():
         if name in augment.IMAGES or name == "cutmix":
-            augment.check_images(name, inputs)
+            augment.check_images(name, inputs, getattr(part, augment.TAKEN.get(name, ""), 0))
         if name in mixing.BLENDS:
             mixing.check_inputs(name, inputs)
         if name in mixing.SOFT:

@@ -16,6 +16,9 @@ Alter = Callable[[torch.Tensor], torch.Tensor]
 IMAGES = ("flip", "crop", "color_jitter", "randaugment", "autoaugment", "cutout")
 """The parts that are for images, in the order in which they are done."""
 
+TAKEN = {"crop": "padding", "cutout": "size"}
+"""Those that take pixels away, and the value that says how many."""
+
 COLOURS = ("color_jitter", "randaugment", "autoaugment")
 """Those that must know where black and white are."""
 
@@ -33,8 +36,11 @@ def augmentations(recipe: Recipe) -> Iterator[Alter]:
     yield from (made[name](getattr(recipe, name)) for name in IMAGES if getattr(recipe, name))
 
 
-def check_images(name: str, images: object) -> None:
-    """Raises: InputError if the part cannot work on these."""
+def check_images(name: str, images: object, pixels: int = 0) -> None:
+    """pixels: that the part may take away from each side.
+
+    Raises: InputError if the part cannot work on these.
+    """
     if not isinstance(images, torch.Tensor) or images.dim() != 4:
         came = f"a tensor of shape {tuple(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
         raise InputError(f"recipe: {name}: expected batches of images, (batch, channels, height, width); got {came}")
@@ -43,6 +49,8 @@ def check_images(name: str, images: object) -> None:
             f"recipe: {name}: expected images as bytes or in [0, 1], to be normalised in the model; "
             f"got values from {float(images.min()):.3g} to {float(images.max()):.3g}"
         )
+    if pixels >= (side := min(images.shape[-2:])):
+        raise InputError(f"recipe: {name}: expected fewer pixels than images have, {side}, or nothing may be left; got {pixels}")
 
 
 def flipped(images: torch.Tensor, p: float, vertical: bool = False) -> torch.Tensor:

@@ -7,6 +7,7 @@ from torchvision.transforms.v2 import functional
 
 from studies.errors import InputError
 from studies.recipe import Recipe
+from trainables.recipe import changes
 from trainables.recipe.augment import augmentations, check_images, cropped, cut_out, flipped
 
 FLOATS = torch.rand(60, 3, 9, 7, generator=torch.Generator().manual_seed(1))
@@ -75,6 +76,14 @@ def test_a_square_of_each_image_is_cut_out_around_a_centre_in_it(size):
 def test_what_is_no_image_is_refused(name, images, words):
     with pytest.raises(InputError, match=words):
         check_images(name, images)
+
+
+@pytest.mark.parametrize("name", ["crop", "cutout"])
+def test_what_would_leave_nothing_of_an_image_is_refused(name):
+    side = FLOATS.shape[-1]
+    with pytest.raises(InputError, match=f"{name}: expected fewer pixels than images have, {side}, .*; got {side}"):
+        list(changes(Recipe(**{name: side}), None, FLOATS, None, None))
+    assert len(list(changes(Recipe(**{name: side - 1}), None, FLOATS, None, None))) == 1
 
 
 def test_what_does_not_look_at_colours_takes_normalised_images():
