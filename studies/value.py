@@ -30,5 +30,6 @@ def problem(error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"])
     expected = first["msg"].removeprefix("Value error, ")
     expected = expected[0].lower() + expected[1:]
-    came = "" if first["type"] in ("missing", "extra_forbidden") else f"; got {repr(first['input'])[:80]}"
+    told = first["type"] in ("missing", "extra_forbidden") or "; got " in expected
+    came = "" if told else f"; got {repr(first['input'])[:80]}"
     return f"{key}: {expected}{came}" if key else f"{expected}{came}"

@@ -36,7 +36,7 @@ def check(settings: Settings, seconds: float = SECONDS) -> Iterator[Finding]:
         yield Finding(name, Verdict.UNSEEN, "no time was left to measure it", "ask: tune run --dry-run")
     elif fit:
         workers = settings.workers or max(1, (os.cpu_count() or 1) // settings.threads)
-        stages = forecast(settings, workload, device, workers, measuring=until - time.monotonic())
+        stages = forecast(settings, workload, device, workers, settings.start, measuring=until - time.monotonic())
         hours = sum(stage.device_hours for stage in stages)
         told = ", ".join(f"{stage.stage} {stage.steps:,} steps" for stage in stages)
         yield Finding(name, Verdict.OK, f"{told}: {hours * 60:.3g} minutes with {workers} at a time")

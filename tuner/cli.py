@@ -513,21 +513,23 @@ def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
         raise InputError(f"--study: {study!r} tunes {recorded['task']}, not {given['task']}; choose another name with --study")
     settings = Settings.of(recorded, options | own)
     if dry_run:
-        return _forecast(settings, store.decisions(study), json)
+        return _forecast(settings, study, store.decisions(study), json)
     _drive(settings, store, study, json)
 
 
-def _forecast(settings: Any, decided: Any, json: bool) -> None:
+def _forecast(settings: Any, study: str, decided: Any, json: bool) -> None:
     from reports.summary import write_forecast
     from trainables.machine import settle
     from trainables.parallel import gathered, load_spread
     from tuner.forecast import forecast
+    from tuner.pipeline import start_of
 
     device = settle(settings.device, settings.threads, settings.processes)
     workload = load_spread(settings.task, settings.data, settings.processes, device, settings.threads)
     workers = settings.workers or max(1, (os.cpu_count() or 1) // (settings.threads * settings.processes))
     with gathered(workload):
-        told = forecast(settings.resolve(workload), workload, device, workers, decided)
+        settings = settings.resolve(workload)
+        told = forecast(settings, workload, device, workers, start_of(settings, decided, study), decided)
     write_forecast(_console(), [asdict(stage) for stage in told], workers)
     if json:
         _emit({"forecast": [asdict(stage) | {"device_hours": stage.device_hours} for stage in told]})

@@ -35,17 +35,19 @@ def forecast(
     workload: Workload,
     device: str,
     workers: int,
+    start: Plan,
     decided: Sequence[Decision] = (),
     measuring: float = math.inf,
 ) -> list[Forecast]:
     """The stages that are still to come, in order; those decided already cost nothing more.
 
-    settings: resolved. workers: trials at a time. Trains a few steps at each batch size, evaluates once, and throws it away.
+    settings: resolved. workers: trials at a time. start: what the first stage starts from. Trains a few steps at each batch
+    size, evaluates once, and throws it away.
     measuring: seconds after which no further batch size is tried; its steps then count by their examples.
     """
     until = time.monotonic() + measuring
     winners = {decision.stage: decision.winner for decision in decided}
-    plan, told, speeds = settings.start, [], {}
+    plan, told, speeds = start, [], {}
     for name in settings.stages:
         if name in winners:
             plan = winners[name]

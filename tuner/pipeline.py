@@ -99,8 +99,8 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
             heeded = None
             while (wishes := driver.wishes()) != heeded:  # at first, and again where more was asked of stages that were over
                 heeded, wanted = wishes, settings.model_copy(update={"stages": _stages(settings, wishes)})
-                start = _start(wanted, store, workspace)
-                leaders = _leaders(store.decisions(workspace.study))
+                decisions = store.decisions(workspace.study)
+                start, leaders = start_of(wanted, decisions, workspace.study), _leaders(decisions)
                 _run_stages(wanted, workload, start, driver, runner, workspace, view, approximations, leaders)
         checkpoints.sweep()  # what workers that were killed have left
         driver.done(heeded)
@@ -133,7 +133,7 @@ def _stages(settings: Settings, wishes: Sequence[WishRecord]) -> tuple[str, ...]
     return tuple(name for name in QUESTIONS if min(named) <= name <= max(named))
 
 
-def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
+def start_of(settings: Settings, decisions: Sequence[Decision], study: str) -> Plan:
     """The plan that the first of the stages to be run starts from: the last winner, under the recipe that holds now.
 
     Raises: InputError if it rests on a stage that has not been decided.
@@ -142,15 +142,13 @@ def _start(settings: Settings, store: Store, workspace: Workspace) -> Plan:
     if first == "stage1":
         return settings.start
     before = f"stage{int(first[-1]) - 1}"
-    decided = {decision.stage: decision for decision in store.decisions(workspace.study)}
+    decided = {decision.stage: decision for decision in decisions}
     if first == "stage5":  # the bag of tricks need not have been opened; its winner keeps what it found there
         before = "stage4" if "stage4" in decided else "stage3"
         if before in decided:
             return decided[before].winner
     if before not in decided:
-        raise InputError(
-            f"{first}: it starts from the decision of {before}, which study {workspace.study!r} lacks: tune {before} first"
-        )
+        raise InputError(f"{first}: it starts from the decision of {before}, which study {study!r} lacks: tune {before} first")
     return decided[before].winner.but(recipe=settings.recipe)
 
 

@@ -241,9 +241,20 @@ def _trick(text: str) -> Recipe:
     if name not in kinds():
         raise ValueError(f"expected some of {', '.join(kinds())}, each alone or as NAME=VALUE; got {text!r}")
     try:
-        return Recipe(**{name: from_json(value) if value else stage4.BAG.get(name, True)})
+        trick = Recipe(**{name: _value(value) if value else stage4.BAG.get(name, True)})
     except ValidationError as error:
         raise ValueError(problem(error)) from None
+    if not trick:
+        raise ValueError(f"{name}: expected a value with which it is on: what is on already is tried off; got {text!r}")
+    return trick
+
+
+def _value(text: str) -> Any:
+    """Of JSON; what is none is text (autoaugment=cifar10)."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return text
 
 
 def _nearest(value: float, choices: Any) -> Any:

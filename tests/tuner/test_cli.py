@@ -47,6 +47,8 @@ BAD = {
     "a finish of an unknown study": ["finish", "nobody"],
     "an unknown trick": ["stage4", "--tricks", "mixupp"],
     "a trick with a value that it cannot have": ["stage4", "--tricks", "mixup=-1"],
+    "a trick that is off": ["stage4", "--tricks", "mixup=false"],
+    "the cost of a stage before its time": ["stage3", "--dry-run"],
     "an unknown runner": ["run", "--runner", "slurm"],
     "no workers": ["run", "--workers", "0"],
     "a negative share": ["run", "--gpus-per-trial=-1"],
