@@ -144,7 +144,7 @@ class RandAugment(Part):
 
 
 class AutoAugment(Part):
-    """Each image goes through a pair of operations from a policy found on this data set (arXiv:1805.09501; texts 001, 002)."""
+    """Images go through a pair of operations, by the policy of imagenet, cifar10 or svhn (arXiv:1805.09501; texts 001, 002)."""
 
     policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet"
 
@@ -176,7 +176,10 @@ class Filling(Part):
 
 
 class Init(Part):
-    """How the weights of layers of a kind, and the biases of these layers, are filled at first (text 001); others stay."""
+    """How weights of a kind of layers, or biases, are filled: xavier_uniform, kaiming_normal, orthogonal, ... (text 001).
+
+    Those of which nothing is said stay as the model has them.
+    """
 
     conv: Filling | None = None
     linear: Filling | None = None
