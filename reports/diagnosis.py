@@ -7,7 +7,7 @@ flat may simply have converged), the others of its stage are the witnesses.
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -17,6 +17,7 @@ from reports.words import brief, number
 from studies.curves import FLAT, Curve, best_so_far, settled, smooth, tenth
 from studies.plan import Plan
 from studies.schedule import Constant
+from studies.study import StudyRecord
 from studies.trial import Metric, State, Trial
 
 FEWEST = 6
@@ -80,12 +81,15 @@ class Diagnosis:
         return brief(self.trials[0].plan) + (f" and {others} other{'s' * (others > 1)}" if others else "")
 
 
-def diagnoses(stage: StageResults, study: str, task: str = "TASK") -> tuple[Diagnosis, ...]:
-    """What ails the trials of a stage, each finding once; the winner's first, then by the number of trials."""
+def diagnoses(stage: StageResults, study: StudyRecord, decided: Collection[str]) -> tuple[Diagnosis, ...]:
+    """What ails the trials of a stage, each finding once; the winner's first, then by the number of trials.
+
+    decided: the study's stages that are, for the commands.
+    """
     won = stage.decision.winner.line if stage.decision else None
     found: dict[str, list[tuple[Trial, Finding]]] = {}
     for trial in stage.trials:
-        for finding in diagnose(trial, stage.metric, stage.trials, study, task):
+        for finding in diagnose(trial, stage.metric, stage.trials, study, decided):
             found.setdefault(finding.name, []).append((trial, finding))
     told = []
     for cases in found.values():
@@ -94,14 +98,12 @@ def diagnoses(stage: StageResults, study: str, task: str = "TASK") -> tuple[Diag
     return tuple(sorted(told, key=lambda one: (not one.winner, -len(one.trials))))
 
 
-def diagnose(
-    trial: Trial, metric: Metric, field: Sequence[Trial] = (), study: str = "STUDY", task: str = "TASK"
-) -> list[Finding]:
+def diagnose(trial: Trial, metric: Metric, field: Sequence[Trial], study: StudyRecord, decided: Collection[str]) -> list[Finding]:
     """What ails one trial, the gravest first; [] for a healthy one, or one too short to tell.
 
-    field: the trials of its stage, as witnesses. study, task: as the command line names them, for the commands.
+    field: the trials of its stage, as witnesses. decided: the study's stages that are, for the commands.
     """
-    case = Case(trial, metric, field, study, task)
+    case = Case(trial, metric, field, study, decided)
     if case.broke:
         return [case.rises()]
     if len(case.loss) > FEWEST / 2 and case.risen:  # a race leaves such a one early
@@ -117,8 +119,10 @@ def diagnose(
 class Case:
     """One trial among those it can be compared with: the same batch size, momentum and optimizer, constant rates."""
 
-    def __init__(self, trial: Trial, metric: Metric, field: Sequence[Trial], study: str, task: str):
-        self.trial, self.metric, self.study, self.task = trial, metric, study, shlex.quote(task)
+    def __init__(self, trial: Trial, metric: Metric, field: Sequence[Trial], study: StudyRecord, decided: Collection[str]):
+        self.trial, self.metric, self.study, self.decided = trial, metric, study, decided
+        self.task, data = (str(study.settings.get(key) or "") for key in ("task", "data"))
+        self.data = ("--data", data) if data else ()
         self.lr, self.end = trial.plan.lr, trial.last
         self.raw = [point for point in trial.curve("train_loss") if math.isfinite(point[1])]
         self.loss = smooth(self.raw)
@@ -197,7 +201,7 @@ class Case:
             "drops and goes flat",
             f"the training loss is flat at {number(late, 3)} from step {flat_from:,}; {witness}",
             "the later rate is too high: decay it, and train the last part again",
-            f"tune stage3 --study {self.study} --starts {max(1, flat_from)}",
+            self._stage("stage3", "--starts", f"{max(1, flat_from)}"),
         )
 
     def slow(self) -> Finding | None:
@@ -240,7 +244,7 @@ class Case:
             "oscillates",
             f"the training loss jumps by {number(jitter, 2)} between evaluations, {jitter / self.fall:.0%} of its descent",
             "the batch is too small or the rate too high: try larger batches, whose rate follows",
-            f"tune stage2 --study {self.study} --batch-sizes {size},{2 * size},{4 * size}",
+            self._stage("stage2", "--batch-sizes", f"{size},{2 * size},{4 * size}"),
         )
 
     def not_falling(self) -> Finding:
@@ -265,13 +269,13 @@ class Case:
                 "does not fall",
                 saw,
                 f"rate {number(best.plan.lr)} falls, so the task is sound and it is the rate",
-                f"tune stage1 --study {self.study} --lrs {','.join(f'{lr:g}' for lr in closer)}",
+                self._stage("stage1", "--lrs", ",".join(f"{lr:g}" for lr in closer)),
             )
         return Finding(
             "does not fall",
             saw,
             "dead units, gradients that vanish or explode, wrong labels, inputs that are not normalised, or a rate far off",
-            f"tune check {self.task}",
+            shlex.join(["tune", "check", self.task, *self.data]),
         )
 
     def sawtooth(self) -> Finding | None:
@@ -308,7 +312,7 @@ class Case:
             "overfits",
             f"at step {self.end:,} the training loss is {number(train, 2)}, validation's {number(valid, 2)}: {times}",
             "the model learns the examples by heart: augment the data, try weight decay (from 1e-4) and dropout",
-            f"tune stage4 --study {self.study}",
+            self._stage("stage4"),
         )
 
     def worsens(self) -> Finding | None:
@@ -321,11 +325,12 @@ class Case:
         rise, there = late - low, [value for step, value in self.loss if step >= best]
         if rise <= max(APART * abs(curve[0][1] - low), 2 * _jitter([v for _, v in curve])) or _late(self.raw) >= there[0]:
             return None
+        shorter = ("--task", self.task, *self.data, "--max-steps", f"{best + best // 2}")
         return Finding(
             "validation worsens while training improves",
             f"validation's loss was best at step {best:,}, {number(low, 3)}, and is {number(late, 3)} at step {self.end:,}",
             "what is learnt after that does not hold elsewhere: train fewer steps, on more or augmented data, or a smaller model",
-            f"tune stage1 --study {self.study}-short --task {self.task} --max-steps {best + best // 2}",
+            self.study.command("stage1", "--study", f"{self.study.name}-short", *shorter),
         )
 
     def blind(self) -> Finding | None:
@@ -362,7 +367,16 @@ class Case:
 
     def _sweep(self, *factors: float) -> str:
         rates = ",".join(f"{self.lr * factor:.2g}" for factor in factors)
-        return f"tune stage1 --study {self.study} --lrs {rates}"
+        return self._stage("stage1", "--lrs", rates)
+
+    def _stage(self, name: str, *options: str) -> str:
+        """A stage with these options, which is refused until the one before it is decided: till then all that comes before it."""
+        own = ("--study", self.study.name)
+        if name == "stage1" or f"stage{int(name[-1]) - 1}" in self.decided:
+            return self.study.command(name, *own, *options)
+        if name != "stage4":
+            return self.study.command("run", *own, *options)
+        return f"{self.study.command('run', *own)} && {self.study.command(name, *own, *options)}"
 
 
 def _alike(one: Trial, other: Trial) -> bool:

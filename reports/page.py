@@ -109,7 +109,7 @@ def write_report(folder: Path, study: StudyRecord, stages: Sequence[StageResults
     Raises: StorageError.
     """
     images: dict[str, bytes] = {}
-    sections = []
+    sections, decided = [], [stage.name for stage in stages if stage.decision]
     for stage in stages:
         pictures = []
         for name, figure in figures(stage).items():
@@ -117,8 +117,7 @@ def write_report(folder: Path, study: StudyRecord, stages: Sequence[StageResults
             title = figure.axes[0].get_title(loc="left").replace("\n", " ").replace("\\$", "$")
             images[file] = png(figure)
             pictures.append(Picture(name, title, CAPTIONS[name], file, inline(figure, f"{stage.name}-{name}")))
-        ailments = diagnoses(stage, study.name, str(study.settings.get("task", "TASK")))
-        sections.append(Section(stage, pictures, ailments))
+        sections.append(Section(stage, pictures, diagnoses(stage, study, decided)))
     sheets = {f"tables/{name}.csv": frame.to_csv(index=False) for name, frame in tables(stages).items()}
     for name, content in {**images, **sheets}.items():
         write_whole(folder / name, content)

@@ -138,11 +138,12 @@ def write_status(
             if trouble:
                 console.print(Text(words.plain(trouble), style="yellow"), soft_wrap=True)
         if study.state in (StudyState.STOPPED, StudyState.FAILED, StudyState.STALE):
-            console.print(f"Go on with: tune resume {study.name}", markup=False)
+            console.print(f"Go on with: {study.command('resume', study.name)}", markup=False, soft_wrap=True)
         console.print()
+        decided = [stage.name for stage in results.get(study.name, ()) if stage.decision]
         for stage in results.get(study.name, ()):
             _print(console, decision_in_words(stage.decision) if stage.decision else _undecided(stage))
-            _print(console, _ailments(study, stage))
+            _print(console, _ailments(study, stage, decided))
     for record in wishes:
         console.print(Text(wish_in_words(record)), soft_wrap=True)
 
@@ -193,10 +194,10 @@ def wish_summary(record: WishRecord) -> dict[str, Any]:
     return {"number": record.number, **wish, "who": record.who, "written": record.written, "past": record.past}
 
 
-def _ailments(study: StudyRecord, stage: StageResults) -> Group:
+def _ailments(study: StudyRecord, stage: StageResults, decided: Sequence[str]) -> Group:
     """What ails its trials: a line for each finding and one for what to do."""
     told = []
-    for one in diagnoses(stage, study.name, str(study.settings.get("task", "TASK"))):
+    for one in diagnoses(stage, study, decided):
         seen, style = one.finding, "yellow" if one.winner else ""
         who = f"the winner, {one.who}" if one.winner else one.who
         told += [Text.assemble((seen.name, style or "bold"), f" ({who}): {words.plain(seen.saw)}")]

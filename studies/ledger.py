@@ -25,7 +25,7 @@ LEASE_SECONDS = 30.0
 class Store:
     """A database of studies: read by anyone, at any time, in any thread; written by one driver a study.
 
-    url: as SQLAlchemy and Optuna open it, absolute, with its driver.
+    url: as SQLAlchemy and Optuna open it, absolute, with its driver; shown: the same without its password.
 
     Raises: InputError if the URL cannot be opened as it stands; StorageError (as every method) if the database cannot.
     """
@@ -33,13 +33,13 @@ class Store:
     def __init__(self, url: str, lease_seconds: float = LEASE_SECONDS):
         self._database = Database(url)
         self._lease_seconds = lease_seconds
-        self.url = self._database.url
+        self.url, self.shown = self._database.url, self._database.shown
 
     def studies(self) -> list[StudyRecord]:
         """All studies, in the order in which they were created."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(STUDIES, clock(connection).label("now")).order_by(STUDIES.c.created)).all()
-        return [_study_record(row) for row in rows]
+        return [_study_record(row, self.shown) for row in rows]
 
     def record(self, name: str) -> StudyRecord:
         """One study.
@@ -49,7 +49,7 @@ class Store:
         known = {record.name: record for record in self.studies()}
         if name not in known:
             there = f"there are: {', '.join(known)}" if known else "there is none yet"
-            raise InputError(f"--study: no study {name!r} in {self._database.shown}; {there}")
+            raise InputError(f"--study: no study {name!r} in {self.shown}; {there}")
         return known[name]
 
     def stages(self, name: str) -> list[str]:
@@ -115,7 +115,7 @@ class Store:
             mine = STUDIES.c.name == name
             row = connection.execute(sa.select(STUDIES, clock(connection).label("now")).where(mine).with_for_update()).one()
             if not held(row):
-                raise InputError(f"stop: study {name!r} is not running, it is {_study_record(row).state}")
+                raise InputError(f"stop: study {name!r} is not running, it is {_study_record(row, self.shown).state}")
             connection.execute(sa.delete(STOPS).where(STOPS.c.study == name))
             values = {"study": name, "token": row.token, "who": wishlist.person(who)}
             connection.execute(sa.insert(STOPS).values(**values))
@@ -200,7 +200,7 @@ def _ending(error: BaseException, lease: Lease) -> tuple[StudyState, str]:
     return StudyState.FAILED, str(error) if isinstance(error, TuneError) else f"{type(error).__name__}: {error}"
 
 
-def _study_record(row: sa.Row) -> StudyRecord:
+def _study_record(row: sa.Row, storage: str) -> StudyRecord:
     state = StudyState(row.state)
     return StudyRecord(
         name=row.name,
@@ -210,4 +210,5 @@ def _study_record(row: sa.Row) -> StudyRecord:
         owner=f"{row.host}:{row.pid}",
         created=row.created,
         updated=row.updated,
+        storage=storage,
     )

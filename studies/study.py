@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 from studies.decision import Decision
 from studies.plan import Plan
 from studies.trial import Progress, Trial
+from studies.workspace import WORKDIR, command
 
 
 class Study(Protocol):
@@ -49,6 +51,7 @@ class StudyRecord:
     settings: what it was started with, so that it can be resumed: {"task": ..., "workdir": ..., option: value, ...}.
     reason: why it is in this state, for a reader ("" if there is nothing to say).
     owner: who drives it or drove it last, "host:pid"; created, updated: seconds since the epoch, UTC.
+    storage: the URL that it is read from, without a password.
     """
 
     name: str
@@ -58,3 +61,8 @@ class StudyRecord:
     owner: str
     created: float
     updated: float
+    storage: str = ""
+
+    def command(self, *words: str) -> str:
+        """A command of `tune` on this study, as a person types it."""
+        return command(*words, workdir=Path(self.settings.get("workdir") or WORKDIR), storage=self.storage)

@@ -1,10 +1,14 @@
 """Where is everything kept? One object owns every path and every name."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from studies.errors import InputError
+
+WORKDIR = "tune-runs"
+"""Where all is kept, unless --workdir says otherwise."""
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -80,3 +84,12 @@ def default_database(workdir: Path) -> Path:
 def default_storage(workdir: Path) -> str:
     """Its URL."""
     return f"sqlite:///{default_database(workdir)}"
+
+
+def command(*words: str, workdir: Path, storage: str) -> str:
+    """A command of `tune`, as a person types it here: with --workdir and --storage where the studies are in another place than
+    it looks in by itself. storage: without its password, which is left to that person."""
+    place = [] if workdir.absolute() == Path(WORKDIR).absolute() else ["--workdir", str(workdir.absolute())]
+    if storage not in ("", default_storage(workdir.absolute())):
+        place += ["--storage", storage]
+    return shlex.join(["tune", *words, *place])

@@ -26,20 +26,22 @@ TOLD = {
 
 @dataclass(frozen=True)
 class Litter:
-    """What lies among a study's states. count, size: files and bytes, by use. removed: what could go is gone."""
+    """What lies among a study's states. count, size: files and bytes, by use. removed: what could go is gone;
+    command: what removes it."""
 
     study: str
     place: str
     count: Mapping[Use, int]
     size: Mapping[Use, int]
     removed: bool
+    command: str
 
     def lines(self) -> list[str]:
         """For a terminal."""
         count, size = (sum(by.values()) - by.get(Use.NEEDED, 0) for by in (self.count, self.size))
         can = "are gone" if self.removed else "can go"
         head = f"{self.study}: {count} of {sum(self.count.values())} files {can}, {_bytes(size)} of"
-        again = [f"remove them with: tune clean {self.study} --yes"] if count and not self.removed else []
+        again = [f"remove them with: {self.command}"] if count and not self.removed else []
         uses = [f"  {self.count[use]} {told}, {_bytes(self.size[use])}" for use, told in TOLD.items() if use in self.count]
         return [f"{head} {_bytes(sum(self.size.values()))}, in {self.place}", *uses, *again]
 
@@ -72,7 +74,7 @@ def clean(store: Store, study: str, remove: bool = False) -> Litter:
     size = Counter[Use]()
     for file, use in found.items():
         size[use] += files[file]
-    return Litter(study, str(place), Counter(found.values()), size, remove)
+    return Litter(study, str(place), Counter(found.values()), size, remove, record.command("clean", study, "--yes"))
 
 
 def _plans(store: Store, study: str) -> set[Plan]:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from studies.errors import InputError, Interrupted, TaskError, TuneError
-from studies.workspace import Workspace, check_study_name, default_database, default_storage, default_study_name
+from studies.workspace import WORKDIR, Workspace, check_study_name, default_database, default_storage, default_study_name
 
 app = typer.Typer(
     name="tune",
@@ -286,7 +286,8 @@ def trials(study: str, json: bool, stage: str | None = None, **given: Any) -> No
 @command("stop", "Ask a running study, wherever its driver is, to save and stop.", STUDY, PLACE, JSON)
 def stop(study: str, json: bool, **given: Any) -> None:
     record = _store(given).stop(study)
-    _tell(f"{study}: asked {record.owner} to finish its steps, save and leave; go on later with: tune resume {study}")
+    again = record.command("resume", study)
+    _tell(f"{study}: asked {record.owner} to finish its steps, save and leave; go on later with: {again}")
     if json:
         _emit({"study": study, "asked": record.owner})
 
@@ -488,7 +489,8 @@ def _ask(store: Any, study: str, json: bool, **content: Any) -> None:
         raise InputError(f"{KEYS.get(key, key)}:{rest}") from None
     record = store.wish(study, wish)
     now = store.record(study)
-    how = f"{now.owner} takes it up by itself" if now.state is StudyState.RUNNING else f"go on with: tune resume {study}"
+    running, go_on = now.state is StudyState.RUNNING, now.command("resume", study)
+    how = f"{now.owner} takes it up by itself" if running else f"go on with: {go_on}"
     _tell(f"{study}: written down: {wish.words}" + ("" if isinstance(wish, Note) else f"; {how}"))
     if json:
         _emit({"study": study, "state": now.state.value, "wish": wish_summary(record)})
@@ -511,6 +513,9 @@ def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
     recorded = next((record.settings for record in store.studies() if record.name == study), {})
     if recorded and given.get("task", recorded["task"]) != recorded["task"]:
         raise InputError(f"--study: {study!r} tunes {recorded['task']}, not {given['task']}; choose another name with --study")
+    if recorded and not given.keys() & {"task", "data"}:
+        own["cwd"] = recorded.get("cwd", ".")
+        _go_back(own["cwd"])
     settings = Settings.of(recorded, options | own)
     if dry_run:
         return _forecast(settings, study, store.decisions(study), json)
@@ -593,7 +598,7 @@ def _propose(given: dict[str, Any]) -> Any:
 
 
 def _workdir(given: dict[str, Any]) -> Path:
-    return Path(given.get("workdir", "tune-runs")).absolute()
+    return Path(given.get("workdir", WORKDIR)).absolute()
 
 
 def _store(given: dict[str, Any]) -> Any:

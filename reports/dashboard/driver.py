@@ -1,7 +1,6 @@
 """How does a stopped study go on? One detached driver, however often it is asked for."""
 
 import os
-import shlex
 import subprocess
 import sys
 import threading
@@ -44,7 +43,7 @@ class Drivers:
     kept from starting processes that would be refused it."""
 
     def __init__(self, store: Store, workdir: Path, command: Command = resume_command):
-        self._store, self._workdir, self._command = store, workdir, command
+        self._store, self.workdir, self._command = store, workdir, command
         self._locks: dict[str, threading.Lock] = {}
         self._launches: dict[str, Launch] = {}
 
@@ -65,11 +64,7 @@ class Drivers:
 
     def workspace(self, record: StudyRecord) -> Workspace:
         """The folder that the study was started with; the server's own if none is recorded."""
-        return Workspace(Path(record.settings.get("workdir") or self._workdir), record.name)
-
-    def shown(self, *words: str, workdir: Path | None = None) -> str:
-        """A command of `tune` on this storage, as a person would type it."""
-        return shlex.join(["tune", *words, "--storage", hidden(self._store.url), "--workdir", str(workdir or self._workdir)])
+        return Workspace(Path(record.settings.get("workdir") or self.workdir), record.name)
 
     def resume(self, name: str) -> Launch:
         """Start the study's driver, detached.
@@ -109,10 +104,3 @@ def start(command: list[str], log: Path, environment: Mapping[str, str]) -> subp
         raise StorageError(f"{log}: the driver cannot be started: {error.strerror}; mend it and press Resume again") from None
     threading.Thread(target=process.wait, name=f"driver {process.pid}", daemon=True).start()
     return process
-
-
-def hidden(url: str) -> str:
-    """The storage's URL without its password."""
-    scheme, mark, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
-    return f"{scheme}{mark}{user.partition(':')[0]}:***{at}{place}" if ":" in user else url

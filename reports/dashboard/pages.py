@@ -20,7 +20,7 @@ from reports import words
 from reports.dashboard import views
 from reports.dashboard.acts import Acts
 from reports.dashboard.downloads import Downloads
-from reports.dashboard.driver import Drivers, hidden
+from reports.dashboard.driver import Drivers
 from reports.dashboard.pace import Pace
 from reports.dashboard.recent import Recent
 from reports.dashboard.render import API, html
@@ -30,6 +30,7 @@ from reports.stages import StageResults
 from studies.ledger import Store
 from studies.study import StudyRecord, StudyState
 from studies.trial import Trial
+from studies.workspace import command
 
 CURVES = 60
 """Of a stage, as many as can be told apart: the winner's, those under way, and the best."""
@@ -132,13 +133,13 @@ class Pages:
             "planned": len(record.settings.get("stages", ())),
             "refusal": self._drivers.refusal(record),
             "log": space.resumed if ended else space.log,
-            "command": self._drivers.shown(NEXT.get(record.state, "resume"), name, workdir=space.workdir),
+            "command": record.command(NEXT.get(record.state, "resume"), name),
             "exit_code": ended,
             "wishes": [views.wished(wish, wishes) for wish in reversed(wishes)],
         }
         version = views.version([head, body["digest"]])
-        shown = partial(self._drivers.shown, workdir=space.workdir)
-        return {**head, **body, "space": space, "shown": shown, "settled": settled(record), "version": version}
+        told = {"record": record, "decided": [part["name"] for part in body["stages"] if part["decision"]]}
+        return {**head, **body, **told, "space": space, "settled": settled(record), "version": version}
 
     def _study(self, name: str) -> views.View:
         study = self._overview(name)
@@ -166,7 +167,7 @@ class Pages:
         def draw() -> Charts:
             from reports.dashboard import charts
 
-            found = diagnose(trial, part["metric"], (), study["name"], study["task"])
+            found = diagnose(trial, part["metric"], (), study["record"], study["decided"])
             ailments = [Diagnosis(finding, (trial,)) for finding in found]
             return Charts.of(charts.trial_charts(trial, views.measured(trial, part["metric"])), ailments)
 
@@ -190,7 +191,7 @@ class Pages:
             points = next((points for points in POINTS if points * len(shown) <= ALL_POINTS), POINTS[-1])
             trials = [self._curves(study, part, row, points) for row in shown]
             results = StageResults(part["name"], part["metric"], trials, part["decision"])
-            return Charts.of(charts.stage_charts(results), diagnoses(results, study["name"], study["task"]))
+            return Charts.of(charts.stage_charts(results), diagnoses(results, study["record"], study["decided"]))
 
         key = ("charts", study["name"], part["name"])
         return self._recent.peek(key, study["digest"], draw, study["settled"]) or NOT_YET
@@ -199,8 +200,8 @@ class Pages:
 
     def studies(self, request: Request) -> Response:
         found = self._studies()
-        url, start = hidden(self._store.url), self._drivers.shown("run")
-        return html("studies.html", studies=found, version=versions(found), url=url, start=start)
+        start = command("run", workdir=self._drivers.workdir, storage=self._store.shown)
+        return html("studies.html", studies=found, version=versions(found), url=self._store.shown, start=start)
 
     def study(self, request: Request) -> Response:
         study = self._study(request.path_params["name"])

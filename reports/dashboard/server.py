@@ -24,7 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from reports.dashboard.driver import Command, Drivers, hidden, resume_command
+from reports.dashboard.driver import Command, Drivers, resume_command
 from reports.dashboard.guard import OPEN, Guard, host_values
 from reports.dashboard.pages import Pages
 from reports.dashboard.render import HERE, PLOTLY, on_defect, on_http, on_tune, problem
@@ -127,7 +127,7 @@ def serve(
             ws="none",
             timeout_graceful_shutdown=2,
         )
-        announce(f"Dashboard of {hidden(store_url)}: http://{next(iter(host_values(names[:1], port)))}/?token={quote(token)}")
+        announce(f"Dashboard of {store.shown}: http://{next(iter(host_values(names[:1], port)))}/?token={quote(token)}")
         with suppress(KeyboardInterrupt):  # which is how a person ends it
             uvicorn.Server(config).run(sockets=[listening])
 

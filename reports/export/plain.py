@@ -108,7 +108,8 @@ def decided(store: Store, study: str) -> Sequence[Decision]:
     """
     decisions = store.decisions(study)
     if not decisions:
-        raise InputError(f"export: study {study!r} has no decision yet; go on with: tune resume {study}")
+        go_on = store.record(study).command("resume", study)
+        raise InputError(f"export: study {study!r} has no decision yet; go on with: {go_on}")
     return decisions
 
 

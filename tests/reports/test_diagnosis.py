@@ -13,12 +13,13 @@ from torch import nn
 from reports.diagnosis import diagnose, diagnoses
 from studies.plan import Plan, constant
 from studies.trial import Metric, Point, State, Trial
-from tests.reports.sample import study
+from tests.reports.sample import RECORD, study
 from trainables import Task, load_task
 from trainables.task import Supervision
 
 ACCURACY = Metric(name="accuracy", mode="max")
 STEPS, EVERY = 1000, 20
+FLOWERS = replace(RECORD, name="flowers", settings={"task": "my flowers.py:Flowers", "data": "images"})
 
 
 def drawn(lr, loss, valid=None, accuracy=None, ratio=1e-3, number=0):
@@ -83,28 +84,44 @@ DRAWN = {
 @pytest.mark.parametrize("case", DRAWN)
 def test_curves_drawn_by_hand(case):
     trial, field, expected = DRAWN[case]
-    found = diagnose(trial, ACCURACY, [trial, *field], "flowers", "flowers.py:Flowers")
+    found = diagnose(trial, ACCURACY, [trial, *field], FLOWERS, ())
     assert [finding.name for finding in found] == ([expected] if expected else [])
     assert all(one.saw and one.means and one.command.startswith("tune ") for one in found)
 
 
 def test_what_does_not_fall_is_the_rate_where_another_rate_falls():
     still = drawn(1e-6, lambda s: 2.3, accuracy=lambda s: 0.1, ratio=1e-7)
-    [alone] = diagnose(still, ACCURACY, [], "s", "a file.py:T")
-    assert alone.command == "tune check 'a file.py:T'" and "1e-7 of the parameters" in alone.saw and "0.1 at every" in alone.saw
-    [beside] = diagnose(still, ACCURACY, [GOOD, still], "s")
-    assert beside.command.startswith("tune stage1 --study s --lrs 0.1") and "the task is sound" in beside.means
+    [alone] = diagnose(still, ACCURACY, [], FLOWERS, ())
+    assert alone.command == "tune check 'my flowers.py:Flowers' --data images"
+    assert "1e-7 of the parameters" in alone.saw and "0.1 at every" in alone.saw
+    [beside] = diagnose(still, ACCURACY, [GOOD, still], FLOWERS, ())
+    assert beside.command.startswith("tune stage1 --study flowers --lrs 0.1") and "the task is sound" in beside.means
+
+
+def test_commands_can_be_typed_as_they_stand(tmp_path):
+    """In whatever state the study is, and wherever it is kept."""
+    flat, large = DRAWN["flat under large updates"][0], DRAWN["by heart"][0]
+    commands = {len(decided): diagnose(flat, ACCURACY, [], FLOWERS, decided)[0].command for decided in ((), ("stage1", "stage2"))}
+    assert commands[0].startswith("tune run --study flowers --starts ")
+    assert commands[2].startswith("tune stage3 --study flowers --starts ")
+    [overfits] = diagnose(large, ACCURACY, [], FLOWERS, ("stage1",))
+    assert overfits.command == "tune run --study flowers && tune stage4 --study flowers"
+    away = replace(FLOWERS, settings={"workdir": str(tmp_path / "my runs")}, storage=f"sqlite:///{tmp_path}/my runs/studies.db")
+    [overfits] = diagnose(large, ACCURACY, [], away, ("stage3",))
+    assert overfits.command == f"tune stage4 --study flowers --workdir '{tmp_path}/my runs'"
+    elsewhere = replace(away, storage="postgresql://tuner:***@server/studies")
+    assert diagnose(large, ACCURACY, [], elsewhere, ("stage3",))[0].command.endswith(" --storage 'postgresql://tuner:***@server/studies'")
 
 
 def test_each_finding_is_told_once_the_winners_first():
     [one, *_] = study()
-    told = diagnoses(one, "digits")
+    told = diagnoses(one, RECORD, ())
     assert len({diagnosis.finding.name for diagnosis in told}) == len(told)
     rises = next(diagnosis for diagnosis in told if diagnosis.finding.name == "rises from the start")
     assert rises.who.startswith("lr 1,") and not rises.winner
     overfitted = drawn(0.1, falls(0.01, to=0.01), lambda s: 0.5, number=9)
     decided = replace(one, trials=[*one.trials, replace(overfitted, plan=one.decision.winner)])
-    first, *_ = diagnoses(decided, "digits")
+    first, *_ = diagnoses(decided, RECORD, ())
     assert first.winner and first.finding.name == "overfits" and first.trials[0].number == 9
 
 
@@ -129,8 +146,8 @@ def test_recorded_sweeps(name):
         trials = [recorded(i, lr, rows.iloc[::2]) for i, (lr, rows) in enumerate(sweep.groupby("lr"))]
         sound = [trial for trial in trials if trial.state is State.COMPLETE]
         best = max(sound, key=lambda trial: metric.gain(trial.points[-1].values[metric.name], 0.0))
-        blamed += [one.name for one in diagnose(best, metric, trials) if one.name in FALSE_ALARMS]
-        high += [bool(diagnose(trial, metric, trials)) for trial in trials if trial.plan.lr > 9 * best.plan.lr]
+        blamed += [one.name for one in diagnose(best, metric, trials, RECORD, ()) if one.name in FALSE_ALARMS]
+        high += [bool(diagnose(trial, metric, trials, RECORD, ())) for trial in trials if trial.plan.lr > 9 * best.plan.lr]
     assert blamed == []
     assert sum(high) >= FOUND[name] * len(high)
 
@@ -208,5 +225,5 @@ def test_real_trainings(case):
     task, lrs, options, expected = TRAINED[case]
     options = {"steps": 400, "every": 10, **options}
     trials = [trained(task, lr, number=i, **options) for i, lr in enumerate(lrs)]
-    found = {finding.name for finding in diagnose(trials[0], ACCURACY, trials)}
+    found = {finding.name for finding in diagnose(trials[0], ACCURACY, trials, RECORD, ())}
     assert expected <= found if expected else not found

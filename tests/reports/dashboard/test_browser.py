@@ -184,7 +184,7 @@ def test_what_a_form_asks_for_is_said_as_a_command_and_done_by_keyboard(chromium
         page.goto(f"{server.base}/studies/daisies")
         page.get_by_text("Write a note").click()
         page.get_by_role("textbox", name="Note").fill("it's <b>odd</b>")
-        assert """tune note daisies 'it'"'"'s <b>odd</b>' --storage""" in page.locator("#note code").inner_text()
+        assert """tune note daisies 'it'"'"'s <b>odd</b>' --workdir""" in page.locator("#note code").inner_text()
         page.get_by_role("button", name="Write it down").press("Enter")
         page.get_by_text("note on the study: it's <b>odd</b>").wait_for()
         assert page.get_by_role("textbox", name="Note").input_value() == ""
@@ -249,7 +249,7 @@ def test_what_a_reader_has_opened_stays_while_the_page_lives(chromium, server):
 def test_an_empty_storage_says_what_to_do_and_a_server_that_is_gone_is_noticed(chromium, tmp_path):
     with serving(tmp_path) as server, browsing(chromium, server, expected="ERR_CONNECTION") as page:
         assert "No study yet" in page.inner_text("main")
-        assert f"tune run --storage {server.store.url}" in page.inner_text("main")
+        assert f"tune run --workdir {tmp_path}" in page.inner_text("main")
         sample.study(server.store, "flowers")
         page.get_by_role("link", name="flowers").wait_for()
         server.process.kill()
