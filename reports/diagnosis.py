@@ -335,22 +335,23 @@ class Case:
 
     def blind(self) -> Finding | None:
         """method/001: the loss falls, the accuracy does not: a higher rate, from the start. Both losses must fall, or it is
-        overfitting; and a metric that is nearly perfect has nowhere to go."""
+        overfitting; and a metric that is nearly perfect has nowhere to go. One that has improved since its first evaluation has
+        converged, however much surer the answers still become."""
         name = self.metric.name
         score = _finite(self.trial.curve(name))
         valid = _finite(self.trial.curve("val_loss"))
         if name == "val_loss" or len(score) < FEWEST or len(valid) < FEWEST:
             return None
         third, values = len(score) // 3, [value for _, value in score]
-        gain = self.metric.gain(median(values[-third:]), median(values[:third]))
+        began, late = values[0], median(values[-third:])
         fell = all(median(v for _, v in c[-third:]) < 0.8 * median(v for _, v in c[:third]) for c in (self.raw, valid))
-        perfect = self.metric.mode == "max" and 0.9 < median(values[:third]) <= 1
-        if not fell or perfect or gain > 2 * _jitter(values) + 0.01 * abs(median(values[:third])):
+        perfect = self.metric.mode == "max" and 0.9 < began <= 1
+        if not fell or perfect or self.metric.gain(late, began) > 2 * _jitter(values) + 0.01 * abs(began):
             return None
         return Finding(
             f"the loss falls, {name} does not",
             f"over {self.end:,} steps the training loss fell from {number(self.raw[0][1], 3)} to {number(_late(self.raw), 3)}, "
-            f"{name} went from {number(median(values[:third]), 3)} to {number(median(values[-third:]), 3)}",
+            f"{name} went from {number(began, 3)} to {number(late, 3)}",
             "raise the rate, and start again; where that does not help, the loss is not what the metric measures",
             self._sweep(10, 3),
         )

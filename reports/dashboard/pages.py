@@ -162,16 +162,17 @@ class Pages:
         if row is None:
             raise HTTPException(404)
         trial = self._curves(study, part, row, POINTS[0])
-        key, state, over = ("trial", study["name"], part["name"], row["number"]), progress(row), row["state"] != "running"
+        key, state = ("trial", study["name"], part["name"], row["number"]), progress(row)
 
         def draw() -> Charts:
             from reports.dashboard import charts
 
-            found = diagnose(trial, part["metric"], (), study["record"], study["decided"])
+            others = [other for other in self._shown(study, part).trials if other.number != trial.number]
+            found = diagnose(trial, part["metric"], others, study["record"], study["decided"])
             ailments = [Diagnosis(finding, (trial,)) for finding in found]
             return Charts.of(charts.trial_charts(trial, views.measured(trial, part["metric"])), ailments)
 
-        drawn = self._recent.peek(key, state, draw, over) or NOT_YET
+        drawn = self._recent.peek(key, (state, study["digest"]), draw, study["settled"]) or NOT_YET
         version = views.version([state, drawn.version, study["wishes"], study["state"]])
         return {"study": study, "part": part, "row": row, "trial": trial, "charts": drawn, "version": version}
 
@@ -181,16 +182,20 @@ class Pages:
         read = partial(self._store.trial, study["name"], part["name"], row["number"], points)
         return self._recent.get(key, progress(row), read, settled=True)
 
+    def _shown(self, study: views.View, part: views.View) -> StageResults:
+        """A stage with as many trials and points as can be told apart."""
+        rows = views.leading(part["rows"], CURVES)
+        points = next((points for points in POINTS if points * len(rows) <= ALL_POINTS), POINTS[-1])
+        trials = [self._curves(study, part, row, points) for row in rows]
+        return StageResults(part["name"], part["metric"], trials, part["decision"])
+
     def _stage_charts(self, study: views.View, part: views.View) -> Charts:
         """A stage's charts as they were drawn last."""
 
         def draw() -> Charts:
             from reports.dashboard import charts  # pandas and matplotlib: a second that the first page need not wait for
 
-            shown = views.leading(part["rows"], CURVES)
-            points = next((points for points in POINTS if points * len(shown) <= ALL_POINTS), POINTS[-1])
-            trials = [self._curves(study, part, row, points) for row in shown]
-            results = StageResults(part["name"], part["metric"], trials, part["decision"])
+            results = self._shown(study, part)
             return Charts.of(charts.stage_charts(results), diagnoses(results, study["record"], study["decided"]))
 
         key = ("charts", study["name"], part["name"])

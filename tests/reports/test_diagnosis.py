@@ -77,6 +77,7 @@ DRAWN = {
         [],
         "validation worsens while training improves",
     ),
+    "soon right, then surer": (drawn(0.01, falls(0.003), accuracy=lambda s: min(0.8, 0.5 + s / 400)), [], None),
     "blind": (drawn(0.01, falls(0.003), accuracy=lambda s: 0.4), [], "the loss falls, accuracy does not"),
 }
 
@@ -110,7 +111,9 @@ def test_commands_can_be_typed_as_they_stand(tmp_path):
     [overfits] = diagnose(large, ACCURACY, [], away, ("stage3",))
     assert overfits.command == f"tune stage4 --study flowers --workdir '{tmp_path}/my runs'"
     elsewhere = replace(away, storage="postgresql://tuner:***@server/studies")
-    assert diagnose(large, ACCURACY, [], elsewhere, ("stage3",))[0].command.endswith(" --storage 'postgresql://tuner:***@server/studies'")
+    assert diagnose(large, ACCURACY, [], elsewhere, ("stage3",))[0].command.endswith(
+        " --storage 'postgresql://tuner:***@server/studies'"
+    )
 
 
 def test_each_finding_is_told_once_the_winners_first():
@@ -150,6 +153,19 @@ def test_recorded_sweeps(name):
         high += [bool(diagnose(trial, metric, trials, RECORD, ())) for trial in trials if trial.plan.lr > 9 * best.plan.lr]
     assert blamed == []
     assert sum(high) >= FOUND[name] * len(high)
+
+
+def test_what_converged_early_is_not_blind():
+    """Its loss falls on, as the answers become surer."""
+    if not (path := CURVES / "lcbench_189866.parquet").exists():
+        pytest.skip(f"{path} is not at hand")
+    import pandas as pd
+
+    table = pd.read_parquet(path)
+    for _, sweep in table[table.batch_size == 256].groupby("momentum"):
+        trials = [recorded(i, lr, rows) for i, (lr, rows) in enumerate(sweep.groupby("lr"))]
+        told = {one.name for trial in trials for one in diagnose(trial, ACCURACY, trials, RECORD, ())}
+        assert "the loss falls, accuracy does not" not in told
 
 
 def recorded(number, lr, rows):
