@@ -17,6 +17,7 @@ import yaml
 
 from reports.export import read_export
 from studies.ledger import Store
+from tuner.cli import _run
 
 TASK = textwrap.dedent(
     """
@@ -189,6 +190,23 @@ def test_ctrl_c_leaves_a_study_that_resumes(home, whole):
     assert "stopped" in tune(home, "status").stderr
     tune(home, "resume", "Blobs")
     assert decisions(home) == decisions(whole[0])
+
+
+def test_ctrl_c_leaves_a_finish_that_goes_on_to_the_same_table(home, monkeypatch):
+    monkeypatch.chdir(home)
+    small = ["--max-steps", "80", "--lrs", "0.1", "--batch-sizes", "64", "--momenta", "0.9", "--repeats", "2"]
+    for study in ("alone", "Blobs"):
+        assert _run(["run", "--task", "blobs.py:Blobs", "--study", study, *small, "--runner", "serial"]) == 0
+    table = ["--skip", "mirror,shift"]
+    assert _run(["finish", "alone", *table]) == 0
+
+    (home / "failpoint").write_text("study.recorded 8 SIGINT")
+    monkeypatch.setenv("TUNE_FAILPOINT", str(home / "failpoint"))
+    told = tune(home, "finish", "Blobs", *table, expect=130).stderr
+    assert told.splitlines()[-1].endswith("again to go on") and not (home / "failpoint").exists()
+    assert [decision["stage"] for decision in decisions(home)] == ["stage1", "stage2", "stage3"]
+    assert _run(["finish", "Blobs", *table]) == 0
+    assert decisions(home) == decisions(home, "alone")
 
 
 def test_an_edited_task_is_tuned_anew(home):
