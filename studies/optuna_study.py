@@ -42,13 +42,14 @@ from studies.lease import Lease
 from studies.plan import Plan
 from studies.schedule import Constant, Warmup
 from studies.trial import Metric, Point, Progress, State, Trial
+from studies.value import RATES
 from studies.wish import Extend, in_force
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 # Constant and wide, so that all trials of all studies are in one search space; Optuna lets choices never change.
 DISTRIBUTIONS: Mapping[str, FloatDistribution | IntDistribution | CategoricalDistribution] = {
-    "lr": FloatDistribution(1e-10, 1e4, log=True),
+    "lr": FloatDistribution(*RATES, log=True),
     "batch_size": IntDistribution(1, 2**24, log=True),
     "momentum": FloatDistribution(0.0, 1.0),
     "optimizer": CategoricalDistribution(

@@ -17,10 +17,14 @@ class Value(BaseModel):
 LARGEST = 2**53
 """Up to here every reader of JSON keeps whole numbers whole, and every database has room for them."""
 
+RATES = (1e-10, 1e4)
+"""Learning rates that may be asked for, and that Optuna's search space has: any that trains is well within."""
+
 Count = Annotated[int, Field(strict=True, ge=1, le=LARGEST)]
 Natural = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
 Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
+LearningRate = Annotated[float, Field(strict=True, ge=RATES[0], le=RATES[1])]
 NonNegative = Annotated[float, Field(strict=True, ge=0)]
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, mod
 
 from studies.errors import InputError
 from studies.plan import Plan
-from studies.value import Natural, Positive, Value, problem
+from studies.value import LearningRate, Natural, Value, problem
 
 LONGEST = 10_000
 """Characters of a text."""
@@ -22,7 +22,7 @@ class Rate(Value):
     """Add a learning rate to the sweep of stage 1."""
 
     kind: Literal["rate"] = "rate"
-    lr: Positive
+    lr: LearningRate
 
     @property
     def stage(self) -> str:

@@ -11,7 +11,7 @@ from studies.errors import InputError
 from studies.plan import Plan
 from studies.recipe import Recipe, kinds
 from studies.trial import Metric
-from studies.value import Count, Natural, Positive, Value, problem
+from studies.value import Count, LearningRate, Natural, Positive, Value, problem
 from trainables.trainable import Workload
 from tuner.stages import stage1, stage2, stage3, stage4, stage5
 from tuner.stages.stage import Stage
@@ -73,7 +73,7 @@ class Settings(Value):
     exhaustive: bool = False
     recipe: Recipe | None = None
 
-    lrs: Annotated[tuple[Positive, ...], Field(min_length=1)] = stage1.GRID
+    lrs: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = stage1.GRID
     max_steps: Count | None = None
     refine: bool = False
 

@@ -19,7 +19,7 @@ from reports.dashboard.driver import Drivers
 from studies.errors import InputError
 from studies.ledger import Store
 from studies.study import StudyState
-from studies.value import LARGEST, Count, Natural, Positive, Value, problem
+from studies.value import LARGEST, Count, LearningRate, Natural, Value, problem
 from studies.wish import LONGEST, Extend, Note, Overrule, Rate, Wish
 
 Text = Annotated[str, Field(max_length=LONGEST)]
@@ -34,7 +34,7 @@ class Nothing(Value):
 class NewRate(Value):
     """lr: to be added to the sweep of stage 1; resume: start the driver, if nobody drives the study."""
 
-    lr: Positive
+    lr: LearningRate
     resume: Tick = False
 
 

@@ -115,7 +115,8 @@ def test_of_an_unknown_study_nothing_can_be_asked(done):
 @pytest.mark.parametrize(
     "content, told",
     [
-        ({"kind": "rate", "lr": 0}, "rate.lr: input should be greater than 0; got 0"),
+        ({"kind": "rate", "lr": 0}, "rate.lr: input should be greater than or equal to 0.0000000001; got 0"),
+        ({"kind": "rate", "lr": 5e-324}, "rate.lr: input should be greater than or equal to 0.0000000001; got 5e-324"),
         ({"kind": "rate", "lr": math.nan}, "rate.lr: input should be a finite number"),
         ({"kind": "rate", "lr": True}, "rate.lr: input should be a valid number"),
         ({"kind": "note", "text": " \n"}, "note.text: string should have at least 1 character"),

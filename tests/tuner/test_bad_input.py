@@ -144,7 +144,7 @@ COMMANDS = {
     "to stop a study that is not there": (["stop", "nobody"], ["--study", "nobody", "there, edited"]),
     "a rate for a study that is not there": (["add", "nobody", "--lr", "1"], ["--study", "nobody", "there, edited"]),
     "no rate to add": (["add", "tried"], ["--lr"]),
-    "a rate of zero to add": (["add", "tried", "--lr", "0"], ["--lr", "greater than 0"]),
+    "a rate of zero to add": (["add", "tried", "--lr", "0"], ["--lr", "greater than or equal to 0.0000000001"]),
     "an extension of no stage": (["extend", "tried", "stage7", "0", "--to", "200"], ["stage7", "stages are: stage1"]),
     "an extension of no trial": (["extend", "tried", "stage1", "7", "--to", "200"], ["stage1", "no trial 7"]),
     "an extension of a trial beyond counting": (["extend", "tried", "stage1", "9" * 30, "--to", "200"], ["stage1", "no trial"]),

@@ -63,7 +63,8 @@ def test_a_note_is_written_on_the_study_or_on_a_trial_and_shown_as_it_was_writte
     ("address", "body", "why"),
     [
         ("stop", {}, "is not running, it is done"),
-        ("rates", {"lr": 0}, "lr: input should be greater than 0"),
+        ("rates", {"lr": 0}, "lr: input should be greater than or equal to 0.0000000001"),
+        ("rates", {"lr": 1e5}, "lr: input should be less than or equal to 10000"),
         ("trials/stage1/3/extend", {"steps": 6000}, "ends at step 6000; expected a later end, got 6000"),
         ("trials/stage1/0/extend", {"steps": 9000}, "trial 0 of stage1 diverged; expected one that can go on"),
         ("trials/stage1/99/extend", {"steps": 9000}, "has no trial 99"),
