@@ -60,7 +60,7 @@ class Lease:
             connection.execute(insert_new(connection, STUDIES).values(blank))
             row = connection.execute(sa.select(STUDIES, now.label("now")).where(STUDIES.c.name == name).with_for_update()).one()
             if held(row):
-                raise BusyError(_refusal(row))
+                raise BusyError(refusal(row))
             self._token = row.token + 1
             connection.execute(
                 sa.update(STUDIES)
@@ -161,7 +161,7 @@ class Lease:
         if connection.execute(sa.update(STUDIES).where(mine).values(**changes)).rowcount == 1:
             return
         row = connection.execute(sa.select(STUDIES).where(STUDIES.c.name == self.name)).one_or_none()
-        raise BusyError(_refusal(row) if row is not None else f"study {self.name!r} has been deleted")
+        raise BusyError(refusal(row) if row is not None else f"study {self.name!r} has been deleted")
 
 
 def held(row: sa.Row) -> bool:
@@ -180,6 +180,7 @@ def _alive(pid: int, started: float) -> bool:
         return True
 
 
-def _refusal(row: sa.Row) -> str:
+def refusal(row: sa.Row) -> str:
+    """What is told to whoever wants a lease that is held."""
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.since))
     return f"study {row.name!r} is being run by process {row.pid} on {row.host}, since {since}; wait for it, or stop it there"

@@ -12,7 +12,7 @@ from studies import wishlist
 from studies.database import DECISIONS, STAGES, STOPS, STUDIES, Database, clock
 from studies.decision import Decision
 from studies.errors import BusyError, InputError, Interrupted, StorageError, TuneError
-from studies.lease import Lease, held
+from studies.lease import Lease, held, refusal
 from studies.optuna_study import OptunaStudy, read_trials
 from studies.study import StudyRecord, StudyState
 from studies.trial import Metric, Trial
@@ -120,6 +120,17 @@ class Store:
             values = {"study": name, "token": row.token, "who": wishlist.person(who)}
             connection.execute(sa.insert(STOPS).values(**values))
         return record
+
+    def check_free(self, name: str) -> None:
+        """A look ahead, for who has much to do before it would drive the study.
+
+        Raises: BusyError naming the driver that is running it.
+        """
+        with self._database.read() as connection:
+            found = sa.select(STUDIES, clock(connection).label("now")).where(STUDIES.c.name == name)
+            row = connection.execute(found).one_or_none()
+        if row and held(row):
+            raise BusyError(refusal(row))
 
     @contextmanager
     def drive(self, name: str, settings: Mapping[str, Any]) -> Iterator["Driver"]:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studies.errors import BusyError
 from studies.ledger import Store
 from studies.plan import Plan
-from studies.study import StudyState
 from studies.workspace import Workspace
 from trainables.checkpoints import Checkpoints, Use, uses
 from trainables.parallel import load_spread
@@ -60,9 +58,7 @@ def clean(store: Store, study: str, remove: bool = False) -> Litter:
     Raises: BusyError naming the driver that is running it; InputError, TaskError if its task cannot be loaded; StorageError.
     """
     record = store.record(study)
-    if record.state is StudyState.RUNNING:
-        host, _, process = record.owner.rpartition(":")
-        raise BusyError(f"study {study!r} is being run by process {process} on {host}; wait for it, or stop it there")
+    store.check_free(study)
     settings = Settings.of(record.settings, {})
     fingerprint = load_spread(settings.task, settings.data, settings.processes).fingerprint
     place = Workspace(Path(settings.workdir), study).checkpoints(settings.checkpoints)

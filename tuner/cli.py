@@ -408,10 +408,11 @@ CLEAN = {
 
 @command("clean", "Show which of the studies' states can go, and what they take.", CLEAN, PLACE, JSON)
 def clean(json: bool, yes: bool = False, study: str | None = None, **given: Any) -> None:
+    store, litter = _store(given), []
+    records = [store.record(study)] if study else store.studies()
     from tuner import clean as cleaning
 
-    store, litter = _store(given), []
-    for record in [store.record(study)] if study else store.studies():
+    for record in records:
         _go_back(record.settings.get("cwd", "."))
         try:
             litter.append(cleaning.clean(store, record.name, remove=yes))
@@ -549,6 +550,7 @@ def _prepare(given: Mapping[str, Any]) -> None:
 
 
 def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
+    store.check_free(study)  # before PyTorch is imported, which takes seconds, and Ray started
     _prepare(settings.model_dump())
     from reports.progress import ProgressView, log_to
     from reports.summary import run_summary, write_decisions
