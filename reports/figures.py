@@ -229,29 +229,10 @@ def convergence(trials: pd.DataFrame, curves: pd.DataFrame, metric: Metric, deci
         if len(near) and math.isfinite(near.iloc[0]):
             axes.plot([converged], [near.iloc[0]], "o", color=SECOND, markersize=7, markeredgecolor=GROUND, zorder=10)
     steps_axis(panels[-1], max(part["step"].max(), until) * 1.02)
-    _note(
-        panels[0],
-        f"converged\n{words.number(converged)}",
-        converged,
-        0.96,
-        SECOND,
-        (-6, 0),
-        ha="right",
-        va="top",
-        fontweight="bold",
-    )
     height = 0.96 if until - converged > 0.4 * panels[0].get_xlim()[1] else 0.7  # else below the other's words
-    _note(
-        panels[0],
-        f"safety margin\n{words.number(until)}",
-        until,
-        height,
-        SECOND,
-        (-6, 0),
-        ha="right",
-        va="top",
-        fontweight="bold",
-    )
+    for what, step, place in (("converged", converged, 0.96), ("safety margin", until, height)):
+        told = f"{what}\n{words.number(step)}"
+        _note(panels[0], told, step, place, SECOND, (-6, 0), ha="right", va="top", fontweight="bold")
     return figure
 
 
