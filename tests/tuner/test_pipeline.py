@@ -144,9 +144,10 @@ def test_the_winner_trains_to_what_tuning_promised(whole):
     assert {path.name for path in (home / "trained").iterdir()} >= {"weights.pt", "metrics.json", "curve.csv"}
 
 
-def test_running_again_trains_nothing_and_decides_the_same(whole):
+def test_running_again_trains_nothing_and_decides_the_same_wherever_that_is(whole, tmp_path):
     home, told = whole
-    again = json.loads(tune(home, "run", "--task", "blobs.py:Blobs", "--json").stdout.splitlines()[-1])
+    there = ["--study", "Blobs", "--workdir", home / "tune-runs"]
+    again = json.loads(tune(tmp_path, "run", *there, "--json").stdout.splitlines()[-1])
     assert {**again, "wall_seconds": 0} == {**told, "wall_seconds": 0}
 
 
