@@ -169,6 +169,7 @@ def _lines(path: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(home, whole):
     kill_midway(home, "serial", kills=3, seed=3)
     assert decisions(home) == decisions(whole[0])
@@ -193,6 +194,7 @@ def test_ctrl_c_leaves_a_study_that_resumes(home, whole):
     assert decisions(home) == decisions(whole[0])
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_a_finish_that_goes_on_to_the_same_table(home, monkeypatch):
     monkeypatch.chdir(home)
     small = ["--max-steps", "80", "--lrs", "0.1", "--batch-sizes", "64", "--momenta", "0.9", "--repeats", "2"]
@@ -233,12 +235,11 @@ def test_stage2_without_stage1_says_what_to_do(home):
 
 
 def test_another_metric_decides_and_an_unknown_one_is_refused_naming_those_measured(home):
-    options = ["--task", "blobs.py:Blobs", *SWEEP, "--study", "other"]
-    told = json.loads(tune(home, "stage1", *options, "--metric", "val_loss", "--json").stdout.splitlines()[-1])
-    assert told["metric"]["name"] == "val_loss" and told["metric"]["mode"] == "min"
-    done = tune(home, "stage1", "--task", "blobs.py:Blobs", *SWEEP, "--metric", "f1", expect=2)
+    options = ["--task", "blobs.py:Blobs", *SWEEP, "--json", "--metric"]
+    done = tune(home, "stage1", *options, "f1", expect=2)
     assert "--metric: expected one of accuracy, lr, train_loss, update_ratio, val_loss; got 'f1'" in done.stderr
-    tune(home, "stage1", "--task", "blobs.py:Blobs", *SWEEP, "--metric", "val_loss")  # nothing was measured by the other
+    told = json.loads(tune(home, "stage1", *options, "val_loss").stdout.splitlines()[-1])  # nothing was measured by the other
+    assert told["metric"]["name"] == "val_loss" and told["metric"]["mode"] == "min"
 
 
 def test_what_failed_for_a_reason_that_is_gone_is_tried_again_by_the_next_driver(home):
