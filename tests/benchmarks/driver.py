@@ -108,7 +108,8 @@ def _share(steps: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), workload.fingerprint)
         plan = constant(settings.start, 0.01, steps)
-        carry = carry_out(clock, [plan], checkpoints, eval_examples=settings.eval_examples, device="cpu")
+        looks = {"eval_examples": settings.eval_examples, "early_looks": settings.early_looks}
+        carry = carry_out(clock, [plan], checkpoints, **looks, device="cpu")
         workload.trainable(plan, "cpu").train(10, 0.01)  # torch's own first steps
         began = time.perf_counter()
         list(carry)
