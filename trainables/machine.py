@@ -12,6 +12,11 @@ from trainables.trainable import Workload
 CONTEXT_BYTES = 1 << 30  # of a CUDA context with cuDNN and cuBLAS and their workspaces, generously
 
 
+def kind_of(device: Literal["auto", "cpu", "cuda"]) -> str:
+    """The device that "auto" means here, or the one that is asked for."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
 def settle(device: Literal["auto", "cpu", "cuda"], threads: int, processes: int = 1) -> str:
     """Use so many threads in this process from now on, whatever a task has changed before; the device that "auto" means here.
 
@@ -22,8 +27,7 @@ def settle(device: Literal["auto", "cpu", "cuda"], threads: int, processes: int 
     torch.set_grad_enabled(True)
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device on this machine; valid here: auto, cpu")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = kind_of(device)
     if device == "cuda" and processes > torch.cuda.device_count():
         there = f"{torch.cuda.device_count()}, as many as there are GPUs"
         raise InputError(f"--processes: expected at most {there}, or --device cpu; got {processes}")

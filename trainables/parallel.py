@@ -28,11 +28,11 @@ from studies.errors import InputError, TaskError
 from studies.plan import Plan
 from studies.scratch import own_folder
 from trainables.eager import eager
-from trainables.machine import settle
+from trainables.machine import kind_of, settle
 from trainables.recipe import layers
 from trainables.recipe.large_batch import split
 from trainables.supervised import Supervised, call, seed_everything
-from trainables.task import Supervision, load_task
+from trainables.task import Supervision, check_unedited, load_task
 from trainables.trainable import Workload
 
 LOST = "of its processes died (killed, out of memory, or crashed in native code)"
@@ -221,9 +221,9 @@ def load_spread(spec: str, data: str | None, processes: int = 1, device: str = "
         return workload
     if not isinstance(workload, Supervision):
         raise InputError(f"--processes: expected a Task, whose batches can be shared out; {workload.name} trains in its own way")
-    on_gpus = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    others = Others(spec, data, workload.fingerprint, "cuda" if on_gpus else "cpu", threads, processes)
-    return Spread(workload, others, processes, synchronised=on_gpus)
+    device = kind_of(device)
+    others = Others(spec, data, workload.fingerprint, device, threads, processes)
+    return Spread(workload, others, processes, synchronised=device != "cpu")
 
 
 @contextmanager
@@ -274,8 +274,7 @@ def _follow(
     try:
         spec, data, fingerprint = task
         workload = load_task(spec, data)
-        if workload.fingerprint != fingerprint:
-            raise TaskError(f"--task {spec}: edited while this run was under way; run again to tune it as it is now")
+        check_unedited(workload, spec, fingerprint)
         orders.send("ready")
         _meet(device, meeting, rank, size)
         own = device if device == "cpu" else f"cuda:{rank}"

@@ -167,6 +167,12 @@ class Custom:
         return self._made(**{name: value for name, value in offered.items() if name in wanted})
 
 
+def check_unedited(workload: Workload, spec: str, fingerprint: str) -> None:
+    """Raises: TaskError if the task is no longer the one of this fingerprint, with which a run has begun."""
+    if workload.fingerprint != fingerprint:
+        raise TaskError(f"--task {spec}: edited while this run was under way; run again to tune it as it is now")
+
+
 def load_task(spec: str, data: str | None = None) -> Workload:
     """The workload that `--task` names: a built-in, file.py:Name, module:Name or replay:FILE.
 

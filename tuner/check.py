@@ -1,6 +1,5 @@
 """Is a task fit to be tuned, and what will tuning cost? Before any money is spent."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -35,7 +34,7 @@ def check(settings: Settings, seconds: float = SECONDS) -> Iterator[Finding]:
     if fit and time.monotonic() > until:
         yield Finding(name, Verdict.UNSEEN, "no time was left to measure it", "ask: tune run --dry-run")
     elif fit:
-        workers = settings.workers or max(1, (os.cpu_count() or 1) // settings.threads)
+        workers = settings.at_a_time
         stages = forecast(settings, workload, device, workers, settings.start, measuring=until - time.monotonic())
         hours = sum(stage.device_hours for stage in stages)
         told = ", ".join(f"{stage.stage} {stage.steps:,} steps" for stage in stages)

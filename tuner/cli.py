@@ -532,11 +532,10 @@ def _forecast(settings: Any, study: str, decided: Any, json: bool) -> None:
 
     device = settle(settings.device, settings.threads, settings.processes)
     workload = load_spread(settings.task, settings.data, settings.processes, device, settings.threads)
-    workers = settings.workers or max(1, (os.cpu_count() or 1) // (settings.threads * settings.processes))
     with gathered(workload):
         settings = settings.resolve(workload)
-        told = forecast(settings, workload, device, workers, start_of(settings, decided, study), decided)
-    write_forecast(_console(), [asdict(stage) for stage in told], workers)
+        told = forecast(settings, workload, device, settings.at_a_time, start_of(settings, decided, study), decided)
+    write_forecast(_console(), [asdict(stage) for stage in told], settings.at_a_time)
     if json:
         _emit({"forecast": [asdict(stage) | {"device_hours": stage.device_hours} for stage in told]})
 

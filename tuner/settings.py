@@ -1,6 +1,7 @@
 """What can a person set, and what holds where they set nothing?"""
 
 import math
+import os
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -214,6 +215,11 @@ class Settings(Value):
             lazy_interval=self.lazy_interval,
             repeats=self.repeats,
         )
+
+    @property
+    def at_a_time(self) -> int:
+        """Trials that are trained together: --workers, else as many as this machine's CPUs have room for."""
+        return self.workers or max(1, (os.cpu_count() or 1) // (self.threads * self.processes))
 
     def _shared(self, plan: Plan) -> Plan | None:
         """The plan, if each of the processes gets a part of its batches."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from studies.errors import InputError, TaskError
+from studies.errors import InputError
 from studies.plan import Plan
 from studies.trial import Progress
 from tuner.runners.job import Errand, Job
@@ -72,12 +72,12 @@ class Bench:
         from trainables.checkpoints import Checkpoints
         from trainables.machine import settle
         from trainables.parallel import gathered, load_spread
+        from trainables.task import check_unedited
 
         self._job, self._folder = job, os.getcwd()
         self._device = settle(job.device, job.threads, job.processes)
         self._workload = load_spread(job.task, job.data, job.processes, self._device, job.threads)
-        if self._workload.fingerprint != job.fingerprint:
-            raise TaskError(f"--task {job.task}: edited while this run was under way; run again to tune it as it is now")
+        check_unedited(self._workload, job.task, job.fingerprint)
         self._checkpoints = Checkpoints(job.checkpoints, job.fingerprint)
         self._team = ExitStack()
         self._team.enter_context(gathered(self._workload))

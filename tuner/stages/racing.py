@@ -25,7 +25,7 @@ FEWEST = 4
 """Evaluations that a curve must have before it is judged."""
 
 DOUBLINGS = 3
-"""Doublings, counted in evaluations from the first, that a curve must have gone through before its gap is judged."""
+"""Doublings of the steps, from its first evaluation on, that a curve must have gone through before its gap is judged."""
 
 
 @dataclass(frozen=True)

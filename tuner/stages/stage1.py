@@ -39,6 +39,7 @@ class Stage1(Search):
     metric: decides. eval_examples: training examples from evaluation to evaluation; lengths are whole numbers of these.
     lrs: the rates of the sweep. max_steps: no curve is followed further. refine: insert points around the best.
     exhaustive: drop nothing, train every rate to the end. within: the nearest plan that can be trained, if there are bounds.
+    early_looks: evaluations within the first interval.
     """
 
     metric: Metric

@@ -55,7 +55,7 @@ class Stage2(Search):
     search: "grid" takes all pairs, "random" draws `samples` pairs from the ranges that the lists span (log-uniform in the
     batch size and in 1 - momentum). lr_scaling: how the rate follows the batch; warmup: up to a rate that grew.
     repeats: seeds for each leader, the first included. exhaustive: leave nobody behind. within: the nearest plan that can be
-    trained, if there are bounds; None if there is none.
+    trained, if there are bounds; None if there is none. early_looks: evaluations within the first interval.
     """
 
     metric: Metric
