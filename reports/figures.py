@@ -347,7 +347,7 @@ def decays(
         return None
     figure, [above, below] = canvas(_decay_title(trials, metric, decision), [3.4, 1.7])
     last = curves["step"].max()
-    means, rates = {}, {}
+    means, rates, seeds = {}, {}, trials.groupby("schedule").size()
     for schedule, group in trials.groupby("schedule", sort=False):
         part = curves[curves["number"].isin(group["number"])]
         mean = part.assign(value=drawable(part[metric.name])).groupby("step")["value"].mean().dropna()
@@ -368,6 +368,8 @@ def decays(
         above.plot(mean.index, mean, **look)
         below.plot(rate["step"], rate["lr"], **look, drawstyle="steps-post")
         if text:
+            if seeds[schedule] < seeds.max():  # else whoever has one lucky seed seems to be ahead
+                text += f"\n{words.count(seeds[schedule], 'seed')} of {seeds.max()}"
             ends.insert(0, End(mean.index[-1], mean.iloc[-1], text, SOFT if colour == OTHER else colour, colour == WON))
     label_ends(above, ends, 3.4)
     _decay_marks(above, below, means, roles, decision)

@@ -183,7 +183,7 @@ class Stage3(Search):
             ),
             evidence=(
                 candidate(metric, "constant", control, "winner"),
-                candidate(metric, "linear from the first step", lazy, "no gain"),
+                candidate(metric, "linear from the first step", lazy, f"no gain{where}"),
             ),
             marks={"lazy_gain": gained if math.isfinite(gained) else 0.0},
             cost=cost(results.seen.values()),
