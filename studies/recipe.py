@@ -155,6 +155,16 @@ class Cutout(Part):
     size: Count
 
 
+class EarlyStopping(Part):
+    """Training ends after so many epochs without a better validation, and goes back to its best weights (text 001).
+
+    After each epoch (to the nearest step) there is a look at the metric that the task is about. The path keeps its planned
+    length, by which paths are shared, forked and resumed; the steps after the end do nothing and cost nothing.
+    """
+
+    patience: Count = 10
+
+
 Way = Literal[
     "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "constant", "normal", "uniform"
 ]
@@ -238,8 +248,7 @@ class Recipe(_Choices):
     """Parts that are on; equal recipes are the same.
 
     Nothing is on by default: stages 1 to 3 look for the optimum of the loss, and text 004 wants no regularisation there. What the
-    texts name beside these parts is ELSEWHERE. Early stopping would be one whose plan does not say how long it trains, and a
-    path's length is what all share, fork and resume by.
+    texts name beside these parts is ELSEWHERE.
     """
 
     weight_decay: WeightDecay | None = None
@@ -254,6 +263,7 @@ class Recipe(_Choices):
     randaugment: RandAugment | None = None
     autoaugment: AutoAugment | None = None
     cutout: Cutout | None = None
+    early_stopping: EarlyStopping | None = None
     init: Init | None = None
     freeze: Freeze | None = None
     layer_rates: LayerRates | None = None
@@ -300,7 +310,6 @@ class Recipe(_Choices):
 
 
 ELSEWHERE = {
-    "early_stopping": "stages 1 and 2 end the path shortly after validation is at its best (text 001)",
     "shake_shake": "a network, trainables.models.shakeshake26 or --task cifar10:shakeshake26 (text 001)",
     "shakedrop": "a network, trainables.models.shakedrop110 or --task cifar10:shakedrop110 (text 001)",
     "warmup": "stage 2 warms up to a rate that grew much, unless --no-warmup (texts 002, 003)",

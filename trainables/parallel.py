@@ -88,6 +88,11 @@ class Member(Supervised):
     def _outputs(self, inputs: Any) -> Any:
         return call(self._shared, inputs)
 
+    def _looked(self) -> float:
+        value = torch.tensor(super()._looked() if self._rank == 0 else 0.0, dtype=torch.float64, device=self.device)
+        distributed.broadcast(value, 0)  # batch norm may have seen other examples in each
+        return float(value)
+
     def _loss(self, inputs: Any, targets: Any) -> torch.Tensor:
         return self._weight * super()._loss(inputs, targets)
 

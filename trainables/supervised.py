@@ -1,5 +1,6 @@
 """How is one model trained? Supervised learning as a pure function of (plan, step)."""
 
+import math
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -13,10 +14,12 @@ from torch.utils.data import default_collate
 from studies.errors import TaskError
 from studies.finish import Distilled, Pruned, Views
 from studies.plan import Plan
+from studies.trial import Metric
 from trainables import finish, recipe
 from trainables.batches import batch, mixed
 from trainables.eager import eager
 from trainables.recipe import large_batch
+from trainables.recipe.stopping import Stopping
 
 RATIO_EVERY = 10
 """Steps between two measurements of the update ratio; each costs about one more pass over the parameters."""
@@ -101,7 +104,8 @@ def seed_everything(*key: int | str) -> None:
 class Supervised:
     """One model under way on a task (trainables.trainable.Trainable).
 
-    task: a trainables.task.Task; train, valid: its data; own: which of loss and optimizer are the task's own, not Task's.
+    task: a trainables.task.Task; train, valid: its data; target: what decides; own: which of loss and optimizer are the task's
+    own, not Task's.
     step: where it stands; ratio: norm of an update over norm of the parameters, measured every RATIO_EVERY steps (a tensor, NaN
     before the first).
 
@@ -109,8 +113,11 @@ class Supervised:
     them.
     """
 
-    def __init__(self, task: Any, plan: Plan, train: Split, valid: Split, device: str, own: Collection[str] = ()):
-        self.task, self.plan, self.device, self._train, self._valid, self.own = task, plan, device, train, valid, own
+    def __init__(
+        self, task: Any, plan: Plan, train: Split, valid: Split, device: str, target: Metric, own: Collection[str] = ()
+    ):
+        self.task, self.plan, self.device, self._target, self.own = task, plan, device, target, own
+        self._train, self._valid = train, valid
         distilled = isinstance(plan.finish, Distilled)
         self.model = fresh_model(task, plan.seed, task.student if distilled else task.model)
         self._teacher: finish.Mean | None = None
@@ -125,6 +132,7 @@ class Supervised:
             self._choose(name)
         self.step, self.ratio = 0, torch.tensor(float("nan"))
         self._pruned, self._masks = plan.finish if isinstance(plan.finish, Pruned) else None, {}
+        self._stopping = self._patience()
 
     def _glance(self) -> tuple[Any, Any, Any]:
         """Inputs and targets of some examples, and the untrained model's outputs."""
@@ -152,19 +160,44 @@ class Supervised:
     def train(self, steps: int, lr: float) -> float:
         if (optimizer := self.plan.optimizer_at(self.step)) != self._chosen:
             self._choose(optimizer)
-        self.model.train()
-        for layer in self._still:
-            layer.eval()
+        self._wake()
         for group, share in zip(self.optimizer.param_groups, self._shares):
             group["lr"] = lr * share
         total: Any = 0.0
         for _ in range(steps):
             if self._pruned and self.step == self._pruned.at:
-                self._masks = finish.smallest(self.model, self._pruned.share)
+                self._masks, self._stopping = finish.smallest(self.model, self._pruned.share), self._patience()
                 finish.cut(self.model, self._masks)
-            total = total + self._update().double()  # in doubles the sum does not depend on where the steps are cut into pieces
-            self.step += 1
+            total = total + self._stepped()
         return float(total) / steps
+
+    def _wake(self) -> None:
+        """Bring the layers that are trained into training."""
+        self.model.train()
+        for layer in self._still:
+            layer.eval()
+
+    def _stepped(self) -> Any:
+        """Do the next step, if the training is not over; its loss. In doubles, sums of these do not depend on where the steps
+        are cut into pieces."""
+        if self._stopping and self._stopping.ended:
+            self.step += 1
+            return self._stopping.loss
+        loss = self._update().double()
+        self.step += 1
+        if self._stopping and self._stopping.after(self.step, loss, self.model, self._looked):
+            self._wake()
+        return loss
+
+    def _patience(self) -> Stopping | None:
+        """That of the recipe, from here on."""
+        if not (part := self.plan.recipe.early_stopping):
+            return None
+        return Stopping(self._target, self.plan.every(len(self._train)), part.patience)
+
+    def _looked(self) -> float:
+        """What decides, now; NaN if it is not there."""
+        return self.evaluate().get(self._target.name, math.nan)
 
     def batch(self) -> tuple[Any, Any]:
         """Inputs and targets of the next step; all that is random in this process is seeded for it."""
@@ -225,8 +258,10 @@ class Supervised:
 
     def evaluate(self) -> dict[str, float]:
         seed_everything(self.plan.seed, self.step, "evaluation")
-        left = {"parameters_left": finish.left(self.model, self._masks)} if self._masks else {}
-        return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self.ratio), **left}
+        more = {"parameters_left": finish.left(self.model, self._masks)} if self._masks else {}
+        if self._stopping and self._stopping.ended:
+            more["stopped_at"] = self._stopping.at
+        return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self.ratio), **more}
 
     def look(self, members: Sequence["Supervised"] = ()) -> dict[str, float]:
         """What the plan's finish measures of the trained model: several views of it, or the members of an ensemble.
@@ -245,6 +280,8 @@ class Supervised:
         with eager():
             optimizer = self.optimizer.state_dict()
         live = {"model": self.model.state_dict(), "optimizer": optimizer}
+        if self._stopping:
+            live["stopping"] = self._stopping.state()
         masks = {"masks": dict(self._masks)} if self._masks else {}
         return {**copied(live), "step": self.step, "update_ratio": float(self.ratio), **masks}
 
@@ -256,6 +293,8 @@ class Supervised:
             self.optimizer.load_state_dict(copied(state["optimizer"]))  # it would go on in these very tensors
         self.step, self.ratio = state["step"], torch.tensor(state["update_ratio"])
         self._masks = {name: mask.to(self.device) for name, mask in state.get("masks", {}).items()}
+        if self._stopping:
+            self._stopping.restore(copied(state["stopping"]))
 
 
 def copied(value: Any) -> Any:

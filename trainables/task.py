@@ -115,7 +115,7 @@ class Supervision:
     def trainable(self, plan: Plan, device: str, kind: Callable[..., Supervised] = Supervised) -> Supervised:
         splits = self.splits(device) if not isinstance(plan.finish, Fold) else self._folds(plan.finish, plan.seed, device)
         own = frozenset(name for name in ("loss", "optimizer") if getattr(type(self.task), name) is not getattr(Task, name))
-        return kind(self.task, plan, *splits, device, own)
+        return kind(self.task, plan, *splits, device, self.target, own)
 
     @cached_property
     def _data(self) -> tuple[Any, Any]:

@@ -7,13 +7,15 @@ from studies.plan import Plan
 from studies.recipe import Part
 
 
-def refuse_others(plan: Plan, trainer: str, said: Collection[str]) -> None:
-    """Raises: Unsayable if the recipe has parts besides those that are said, or the optimizer changes on the way."""
-    others = [name for name, _ in plan.recipe.parts() if name not in said]
-    if others:
-        raise Unsayable(f"{trainer} has no word for {' and '.join(others)}")
+def left(plan: Plan, trainer: str, said: Collection[str]) -> tuple[str, ...]:
+    """A note of the parts of the recipe besides those that are said, if there are any.
+
+    Raises: Unsayable if the optimizer changes on the way.
+    """
     if any(segment.optimizer not in (None, plan.optimizer) for segment in plan.segments):
         raise Unsayable(f"{trainer} has no word for a change of the optimizer on the way")
+    others = [in_words(name, part) for name, part in plan.recipe.parts() if name not in said]
+    return (f"left to you is the rest of the recipe: {', '.join(others)}",) if others else ()
 
 
 def in_words(name: str, part: Part) -> str:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from reports.export.parts import in_pieces, refuse_others
+from reports.export.parts import in_pieces, left
 from reports.export.phases import Phases, Unsayable, phases
 from reports.export.text import yaml
 from studies.plan import Plan
@@ -41,8 +41,9 @@ SAID = ("weight_decay", "dropout", "label_smoothing", "mixup", "cutmix", "flip",
 
 def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     """The arguments as YAML; examples: of an epoch. Raises: Unsayable."""
-    refuse_others(plan, "timm", SAID)
+    unsaid = left(plan, "timm", SAID)
     path, notes = phases(plan)
+    notes += unsaid
     batch_size, pieces = in_pieces(plan, "timm")
     if not examples:
         raise Unsayable("timm counts in epochs, and the task does not say of how many training examples")

@@ -1,6 +1,6 @@
 """What does a loop of one's own need to be told? A Python file: the rate as a function of the step, an optimizer, a scheduler."""
 
-from reports.export.parts import in_words, refuse_others
+from reports.export.parts import left
 from reports.export.phases import Unsayable
 from studies.plan import Plan, Segment
 
@@ -72,8 +72,8 @@ GROUPS = """\
 
 
 def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
-    """The file; of the recipe it has the weight decay, the rest is left to do. Raises: Unsayable."""
-    refuse_others(plan, "this loop", [name for name, _ in plan.recipe.parts()])
+    """The file; of the recipe it has the weight decay. Raises: Unsayable."""
+    notes = left(plan, "this loop", ("weight_decay",))
     if plan.optimizer not in OPTIMIZERS:
         raise Unsayable(f"the optimizer {plan.optimizer!r} is the task's own")
     decay = plan.recipe.weight_decay
@@ -87,8 +87,7 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     facts = {"steps": plan.steps, "batch_size": plan.batch_size, "seed": plan.seed}
     imports = "import timm.optim\nimport torch" if optimizer.startswith("timm") else "import torch"
     text = FILE.format(imports=imports, **facts, rate=_rate(plan), groups=GROUPS if spared else "", optimizer=optimizer)
-    left = [in_words(name, part) for name, part in plan.recipe.parts() if name != "weight_decay"]
-    return text, (f"left to you is the rest of the recipe: {', '.join(left)}",) if left else ()
+    return text, notes
 
 
 def _rate(plan: Plan) -> str:

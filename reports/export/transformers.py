@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reports.export.parts import in_pieces, refuse_others
+from reports.export.parts import in_pieces, left
 from reports.export.phases import Phases, Unsayable, phases
 from reports.export.text import yaml
 from studies.plan import Plan
@@ -22,8 +22,9 @@ SAID = ("weight_decay", "label_smoothing", "accumulate")
 
 def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     """The arguments as YAML. Raises: Unsayable."""
-    refuse_others(plan, "Transformers", SAID)
+    unsaid = left(plan, "Transformers", SAID)
     path, notes = phases(plan)
+    notes += unsaid
     batch_size, pieces = in_pieces(plan, "Transformers")
     decay, smoothing = plan.recipe.weight_decay, plan.recipe.label_smoothing
     if decay and plan.optimizer == "adam":

@@ -61,6 +61,19 @@ def test_all_are_taught_by_the_same_teachers(three):
     assert abs(taught - untaught) > 0.01
 
 
+def test_all_stop_early_together(three):
+    plan = constant(Plan(batch_size=7, recipe=Recipe(early_stopping=1)), 0.05, 20)
+    alone, team = workload("Spare").trainable(plan, "cpu"), three.trainable(plan, "cpu")
+    assert team.train(9, 0.05) == pytest.approx(alone.train(9, 0.05), rel=1e-5)
+    begun, loss = team.state(), team.train(8, 0.05)
+    stopped = team.evaluate()["stopped_at"]
+    assert loss == pytest.approx(alone.train(8, 0.05), rel=1e-5) and alike(team, alone)
+    assert stopped == alone.evaluate()["stopped_at"] <= 8
+    again = three.trainable(plan, "cpu")
+    again.restore(begun)
+    assert again.train(8, 0.05) == loss and same(again.state(), team.state())
+
+
 def test_one_that_is_killed_ends_its_training_and_no_other(three):
     expected = three.trainable(PLAN, "cpu").train(5, 0.05)
     os.kill(min(children()), signal.SIGKILL)

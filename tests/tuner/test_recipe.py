@@ -72,7 +72,8 @@ def test_a_tasks_own_recipe_holds_until_a_file_says_otherwise_and_the_decision_s
     "content, words",
     [
         ("mixupp: 0.2\n", ["mixupp", "expected one of weight_decay", "momentum_correction"]),
-        ("early_stopping: 5\n", ["early_stopping is no part of a recipe: stages 1 and 2"]),
+        ("warmup: 5\n", ["warmup is no part of a recipe: stage 2 warms up"]),
+        ("early_stopping: 0\n", ["early_stopping.patience", "greater than or equal to 1", "got 0"]),
         ("color_jitter: {hue: 0.1}\n", ["color_jitter.hue", "expected one of brightness, contrast, saturation"]),
         ("mixup: yes please\n", ["mixup.alpha", "number", "yes please"]),
         ("mixup: 0.2\nmixup: 0.4\n", ["line 2", "mixup"]),

@@ -25,6 +25,7 @@ RECIPES = {
     "randaugment": True,
     "autoaugment": "cifar10",
     "cutout": 3,
+    "early_stopping": 1,
     "init": {"conv": "kaiming_normal", "linear": "orthogonal"},
     "freeze": "0",
     "layer_rates": {"2": 2.0},
