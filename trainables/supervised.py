@@ -113,9 +113,7 @@ class Supervised:
     them.
     """
 
-    def __init__(
-        self, task: Any, plan: Plan, train: Split, valid: Split, device: str, target: Metric, own: Collection[str] = ()
-    ):
+    def __init__(self, task: Any, plan: Plan, train: Split, valid: Split, device: str, target: Metric, own: Collection[str] = ()):
         self.task, self.plan, self.device, self._target, self.own = task, plan, device, target, own
         self._train, self._valid = train, valid
         distilled = isinstance(plan.finish, Distilled)

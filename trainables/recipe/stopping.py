@@ -51,4 +51,3 @@ class Stopping:
     def restore(self, state: Mapping[str, Any]) -> None:
         self.ended, self.at, self.loss, self._total = (state[name] for name in ("ended", "at", "loss", "total"))
         self._best = state["value"], state["weights"]
-
