@@ -94,35 +94,59 @@ class Section:
         return [(one, "–" if one.value is None else next(told)) for one in evidence]
 
 
-def report_study(store: Store, study: str, folder: Path) -> Path:
-    """Write the report of a study as it stands; its page.
+@dataclass(frozen=True)
+class Drawn:
+    """The figures of a stage: as they are on the page, and as files by their names. key: tells what they were drawn from."""
+
+    key: str
+    pictures: Sequence[Picture]
+    files: Mapping[str, bytes]
+
+
+def report_study(store: Store, study: str, folder: Path, drawn: dict[str, Drawn] | None = None) -> Path:
+    """Write the report of a study as it stands; its page. drawn: see write_report.
 
     Raises: InputError if there is no such study; StorageError.
     """
-    return write_report(folder, store.record(study), results(store, study, points=POINTS), store.wishes(study))
+    return write_report(folder, store.record(study), results(store, study, points=POINTS), store.wishes(study), drawn)
 
 
-def write_report(folder: Path, study: StudyRecord, stages: Sequence[StageResults], wishes: Sequence[WishRecord] = ()) -> Path:
+def write_report(
+    folder: Path,
+    study: StudyRecord,
+    stages: Sequence[StageResults],
+    wishes: Sequence[WishRecord] = (),
+    drawn: dict[str, Drawn] | None = None,
+) -> Path:
     """Write index.html (which needs no other file), figures/STAGE-NAME.png and tables/NAME.csv; the path of the page.
 
     Every file is written whole, the page last; figures and tables of an earlier report that have no successor are removed.
+    drawn: what an earlier report has left here by stage, for stages that are as they were; this one leaves its own.
     Raises: StorageError.
     """
-    images: dict[str, bytes] = {}
-    sections, decided = [], [stage.name for stage in stages if stage.decision]
+    drawn = {} if drawn is None else drawn
     for stage in stages:
-        pictures = []
-        for name, figure in figures(stage).items():
-            file = f"figures/{stage.name}-{name.replace('_', '-')}.png"
-            title = figure.axes[0].get_title(loc="left").replace("\n", " ").replace("\\$", "$")
-            images[file] = png(figure)
-            pictures.append(Picture(name, title, CAPTIONS[name], file, inline(figure, f"{stage.name}-{name}")))
-        sections.append(Section(stage, pictures, diagnoses(stage, study, decided)))
+        key = repr(stage)  # what has not converged is no number, and so never equal to itself
+        if stage.name not in drawn or drawn[stage.name].key != key:
+            drawn[stage.name] = _draw(stage, key)
+    decided = [stage.name for stage in stages if stage.decision]
+    sections = [Section(stage, drawn[stage.name].pictures, diagnoses(stage, study, decided)) for stage in stages]
+    images = {name: image for stage in stages for name, image in drawn[stage.name].files.items()}
     sheets = {f"tables/{name}.csv": frame.to_csv(index=False) for name, frame in tables(stages).items()}
     for name, content in {**images, **sheets}.items():
         write_whole(folder / name, content)
     _tidy(folder, keep={*images, *sheets})
     return write_whole(folder / "index.html", render(study, sections, sorted(sheets), wishes))
+
+
+def _draw(stage: StageResults, key: str) -> Drawn:
+    pictures, files = [], {}
+    for name, figure in figures(stage).items():
+        file = f"figures/{stage.name}-{name.replace('_', '-')}.png"
+        title = figure.axes[0].get_title(loc="left").replace("\n", " ").replace("\\$", "$")
+        files[file] = png(figure)
+        pictures.append(Picture(name, title, CAPTIONS[name], file, inline(figure, f"{stage.name}-{name}")))
+    return Drawn(key, pictures, files)
 
 
 def _tidy(folder: Path, keep: set[str]) -> None:

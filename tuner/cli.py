@@ -16,6 +16,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from studies.errors import InputError, Interrupted, TaskError, TuneError
+from studies.loading import loading
 from studies.workspace import WORKDIR, Workspace, check_study_name, default_database, default_storage, default_study_name
 
 app = typer.Typer(
@@ -345,10 +346,11 @@ def note(study: str, text: str, json: bool, stage: str | None = None, trial: int
 
 @command("report", "Write the report: a page, figures and tables.", STUDY, PLACE, JSON)
 def report(study: str, json: bool, **given: Any) -> None:
-    from tuner import pipeline
+    with loading():
+        from reports.page import report_study
 
     store = _store(given)
-    page = pipeline.report(store, _workspace(store, study))
+    page = report_study(store, study, _workspace(store, study).report)
     _tell(f"report: {page}")
     if json:
         _emit({"study": study, "report": str(page)})
@@ -551,9 +553,10 @@ def _prepare(given: Mapping[str, Any]) -> None:
 def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
     store.check_free(study)  # before PyTorch is imported, which takes seconds, and Ray started
     _prepare(settings.model_dump())
-    from reports.progress import ProgressView, log_to
-    from reports.summary import run_summary, write_decisions
-    from tuner import pipeline
+    with loading():
+        from reports.progress import ProgressView, log_to
+        from reports.summary import run_summary, write_decisions
+        from tuner import pipeline
 
     workspace = Workspace(Path(settings.workdir), study)
     console = _console()
@@ -604,7 +607,8 @@ def _workdir(given: dict[str, Any]) -> Path:
 
 def _store(given: dict[str, Any]) -> Any:
     """The store that --storage names, or the workdir's SQLite file."""
-    from studies.ledger import Store
+    with loading():
+        from studies.ledger import Store
 
     if "storage" not in given:
         try:

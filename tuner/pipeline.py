@@ -5,7 +5,7 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -14,6 +14,7 @@ from typing import Any
 from reports.export import COUNT_IN_EPOCHS, decided, export_study, write_for
 from reports.files import sweep
 from reports.progress import ProgressView
+from reports.reporter import Reporter
 from reports.tensorboard import TensorboardLog
 from studies.decision import QUESTIONS, Decision
 from studies.errors import InputError, Interrupted, StageError, TaskError, TuneError
@@ -21,7 +22,7 @@ from studies.failpoints import failpoint
 from studies.ledger import Driver, Store
 from studies.plan import Plan, distinct_steps
 from studies.study import Study
-from studies.trial import Progress, State, Trial
+from studies.trial import Metric, Progress, State, Trial
 from studies.wish import WishRecord
 from studies.workspace import Workspace
 from trainables.checkpoints import Checkpoints
@@ -43,38 +44,60 @@ LEADERS = 3
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A study under the eyes of the person at the terminal and of TensorBoard. See studies.study.Study.
+class Watch:
+    """Who is told what happens, besides the store: the person at the terminal, TensorBoard, and the reporter, if there is one.
 
-    approximations: what of its plans is carried out only nearly: its decision says so.
+    approximations: what of the plans is carried out only nearly.
     """
 
+    driver: Driver
+    fingerprint: str
+    view: ProgressView
+    tensorboard: TensorboardLog
+    reporter: Reporter | None
+    approximations: tuple[str, ...] = ()
+
+    def stage(self, name: str, metric: Metric, most: int) -> "Watched":
+        """A stage that begins, or goes on, of so many steps at most."""
+        self.view.stage(name, QUESTIONS[name])
+        log.info("%s: at most %s steps", name, f"{most:,}")
+        watched = Watched(self, self.driver.stage(name, metric, self.fingerprint), name, metric.name)
+        for trial in watched.trials():  # a driver that was killed may not have come to it
+            self.tensorboard.record(name, trial.plan, trial.points)
+        return watched
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A stage's trials and decision, as they are stored and told of. See studies.study.Study."""
+
+    by: Watch
     study: Study
     stage: str
     metric: str
-    view: ProgressView
-    tensorboard: TensorboardLog
-    approximations: tuple[str, ...] = ()
 
     def plan(self, plans: Sequence[Plan]) -> None:
         self.study.plan(plans)
-        self.view.planned(plans)
+        self.by.view.planned(plans)
 
     def record(self, progress: Progress) -> None:
         if progress.points and self.metric not in progress.points[-1].values and progress.ended is not State.DIVERGED:
             there = ", ".join(sorted(progress.points[-1].values))
             raise InputError(f"--metric: expected one of {there}; got {self.metric!r}")
         self.study.record(progress)
-        self.view.record(progress)
-        self.tensorboard.record(self.stage, progress.plan, progress.points)
+        self.by.view.record(progress)
+        self.by.tensorboard.record(self.stage, progress.plan, progress.points)
 
     def trials(self) -> Sequence[Trial]:
         return self.study.trials()
 
     def decide(self, decision: Decision) -> None:
-        decision = decision.model_copy(update={"warnings": (*decision.warnings, *self.approximations)})
+        """With what of it is only nearly so among its warnings."""
+        decision = decision.model_copy(update={"warnings": (*decision.warnings, *self.by.approximations)})
         self.study.decide(decision)
-        self.view.decided(decision)
+        self.by.view.decided(decision)
+        if self.by.reporter:
+            self.by.reporter.ask()
 
 
 def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressView) -> float:
@@ -91,21 +114,24 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     checkpoints = Checkpoints(workspace.checkpoints(settings.checkpoints), workload.fingerprint)
     if settings.checkpoints:
         checkpoints.check()
-    with store.drive(workspace.study, asked.model_dump(mode="json")) as driver, view:
-        checkpoints.sweep()  # nobody else is at work on this study now
-        sweep(workspace.folder)
-        with _runner(settings, workload, workspace) as runner:
-            driver.on_stop(runner.stop)
-            heeded = None
-            while (wishes := driver.wishes()) != heeded:  # at first, and again where more was asked of stages that were over
-                heeded, wanted = wishes, settings.model_copy(update={"stages": _stages(settings, wishes)})
-                decisions = store.decisions(workspace.study)
-                start, leaders = start_of(wanted, decisions, workspace.study), _leaders(decisions)
-                _run_stages(wanted, workload, start, driver, runner, workspace, view, approximations, leaders)
-        checkpoints.sweep()  # what workers that were killed have left
-        driver.done(heeded)
-    failpoint("run.done")
-    report(store, workspace)
+    with closing(Reporter(store, workspace.study, workspace.report)) as reporter:
+        with store.drive(workspace.study, asked.model_dump(mode="json")) as driver, view:
+            checkpoints.sweep()  # nobody else is at work on this study now
+            sweep(workspace.folder)
+            beside = None if settings.runner == "serial" else reporter  # which has everything done in this process
+            watch = Watch(driver, workload.fingerprint, view, TensorboardLog(workspace.tensorboard), beside, approximations)
+            with _runner(settings, workload, workspace) as runner:
+                driver.on_stop(runner.stop)
+                heeded = None
+                while (wishes := driver.wishes()) != heeded:  # at first, and again where more was asked of what was over
+                    heeded, wanted = wishes, settings.model_copy(update={"stages": _stages(settings, wishes)})
+                    decisions = store.decisions(workspace.study)
+                    start, leaders = start_of(wanted, decisions, workspace.study), _leaders(decisions)
+                    _run_stages(wanted, workload, start, leaders, runner, watch)
+            checkpoints.sweep()  # what workers that were killed have left
+            driver.done(heeded)
+        failpoint("run.done")
+        reporter.finish()
     failpoint("run.reported")
     export_study(store, workspace.study, workspace.export)
     failpoint("run.exported")
@@ -160,28 +186,13 @@ def _leaders(decisions: Sequence[Decision]) -> tuple[Plan, ...]:
 
 
 def _run_stages(
-    settings: Settings,
-    workload: Workload,
-    plan: Plan,
-    driver: Driver,
-    runner: Runner,
-    workspace: Workspace,
-    view: ProgressView,
-    approximations: tuple[str, ...],
-    leaders: tuple[Plan, ...],
+    settings: Settings, workload: Workload, plan: Plan, leaders: tuple[Plan, ...], runner: Runner, watch: Watch
 ) -> None:
-    tensorboard = TensorboardLog(workspace.tensorboard)
     for name in settings.stages:
         stage = settings.stage(name, workload, leaders)
-        view.stage(name, QUESTIONS[name])
-        log.info("%s: at most %s steps", name, f"{distinct_steps(stage.most(plan)):,}")
-        metric = settings.target(workload)
-        stored = driver.stage(name, metric, workload.fingerprint)
-        study = Watched(stored, name, metric.name, view, tensorboard, approximations)
-        for trial in study.trials():  # a driver that was killed may not have come to it
-            tensorboard.record(name, trial.plan, trial.points)
+        study = watch.stage(name, settings.target(workload), distinct_steps(stage.most(plan)))
         try:
-            decision = run_stage(stage, plan, study, runner, lambda stage: heed(stage, driver.wishes()))
+            decision = run_stage(stage, plan, study, runner, lambda stage: heed(stage, watch.driver.wishes()))
         except StageError as error:
             raise _blamed(error, study.trials()) from None
         plan = decision.winner
@@ -235,13 +246,6 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
 
 def _runner_options(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in ("address", "workers", "gpus_per_trial", "trial_timeout")}
-
-
-def report(store: Store, workspace: Workspace) -> Path:
-    """Write the study's report; its page."""
-    from reports.page import report_study  # with pandas and matplotlib, for which training does not wait
-
-    return report_study(store, workspace.study, workspace.report)
 
 
 def export_for(trainer: str, store: Store, workspace: Workspace, path: Path) -> tuple[str, ...]:

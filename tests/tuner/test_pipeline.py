@@ -17,6 +17,7 @@ import yaml
 
 from reports.export import read_export
 from studies.ledger import Store
+from tests.crash.home import until
 from tuner.cli import _run
 
 TASK = textwrap.dedent(
@@ -176,7 +177,12 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(ho
     assert (home / "tune-runs/Blobs/best.yaml").read_bytes() == (whole[0] / "tune-runs/Blobs/best.yaml").read_bytes()
 
 
-def test_ray_decides_what_serial_decides(home, whole):
+def test_ray_decides_what_serial_decides_and_the_report_does_not_wait_for_the_end(home, whole, monkeypatch):
+    (home / "failpoint").write_text("run.done 1 SIGKILL")
+    monkeypatch.setenv("TUNE_FAILPOINT", str(home / "failpoint"))
+    tune(home, "run", "--task", "blobs.py:Blobs", *OPTIONS, "--runner", "ray", expect=-signal.SIGKILL)
+    page = home / "tune-runs/Blobs/report/index.html"
+    until(lambda: page.exists() and "Does decaying the learning rate help" in page.read_text())
     tune(home, "run", "--task", "blobs.py:Blobs", *OPTIONS, "--runner", "ray")
     assert decisions(home) == decisions(whole[0])
     assert (home / "tune-runs/Blobs/best.yaml").read_bytes() == (whole[0] / "tune-runs/Blobs/best.yaml").read_bytes()

@@ -14,6 +14,7 @@ from typing import Any
 
 from studies.errors import InputError, TuneError
 from studies.failpoints import failpoint
+from studies.loading import loading
 from studies.scratch import own_folder
 from tuner.runners.job import Job
 
@@ -48,7 +49,8 @@ class Session:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         if not address and "ray" not in sys.modules:  # which reads it once
             os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports listen on every interface
-        import ray  # noqa: F401  before the caller's own imports: Ray's processes start on the other cores meanwhile
+        with loading():
+            import ray  # noqa: F401  before the caller's own imports: Ray's processes start on the other cores meanwhile
 
         self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
         self._thread.start()
@@ -157,7 +159,8 @@ def _nothing(*args: Any, **options: Any) -> None:
     """In place of what is not needed."""
 
 
-_IDLER = 'sh -c "trap : INT; while kill -0 $PPID; do sleep 1; done"'  # a raylet ends with its agents; this ends with the raylet
+# A raylet ends with its agents, and waits for all who hold what they read from; this ends with the raylet, and is one process.
+_IDLER = "sh -c \"trap '' INT; [ -p /dev/stdin ] && exec cat; while kill -0 $PPID; do sleep 1; done\""
 _NO_DASHBOARD = {
     "--dashboard_agent_command": _IDLER,
     "--dashboard_agent_listen_port": -1,

@@ -8,8 +8,11 @@ import contextlib
 import fcntl
 import os
 
+from studies.loading import loading
+
 with open(__file__) as file:
     if (os.cpu_count() or 1) <= 2:
         with contextlib.suppress(OSError):  # a file system without locks: all at once, then
             fcntl.flock(file, fcntl.LOCK_EX)
-    import trainables.training  # noqa: F401
+    with loading():
+        import trainables.training  # noqa: F401
