@@ -18,22 +18,34 @@ def number(value: float | None, digits: int = 4) -> str:
     return re.sub(r"e([+-])0*", lambda match: "e-" if match[1] == "-" else "e", f"{value:.{digits}g}")
 
 
+TWO_DIGITS = 3.55
+"""Below this leading figure an uncertainty is told to two digits, from there on to one (the Particle Data Group's rule)."""
+
+
 def measured(value: float | None, interval: tuple[float, float] | None = None) -> str:
     """A value with its interval, all to the decimals that the interval's width is worth."""
     if value is None or interval is None:
         return number(value)
-    told, low, high = alike((value, *interval))
+    told, low, high = interval_alike(value, interval)
     return f"{told} ({low} to {high})"
 
 
-def alike(values: Sequence[float]) -> list[str]:
-    """Values that are to be compared, to the same number of decimals: enough to tell them apart, at most four digits."""
+def interval_alike(value: float, interval: tuple[float, float]) -> list[str]:
+    """A value and the ends of its interval, as `measured` has them."""
+    return alike((value, *interval), TWO_DIGITS)
+
+
+def alike(values: Sequence[float], finer: float = 1.0) -> list[str]:
+    """Values that are to be compared, to the same number of decimals: enough to tell them apart, at most four digits.
+
+    finer: by so much less than their smallest gap is still told.
+    """
     found = sorted({value for value in values if math.isfinite(value)})
     gaps = [after - before for before, after in zip(found, found[1:])]
     if not gaps:
         return [number(value) for value in values]
     largest = max(abs(found[0]), abs(found[-1]))
-    decimals = min(math.ceil(-math.log10(min(gaps))), 3 - math.floor(math.log10(largest)))
+    decimals = min(math.ceil(-math.log10(min(gaps) / finer)), 3 - math.floor(math.log10(largest)))
     if decimals > 8 or largest >= 1e6:
         return [number(value) for value in values]
     return [f"{value:,.{max(0, decimals)}f}" if math.isfinite(value) else number(value) for value in values]

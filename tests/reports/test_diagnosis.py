@@ -212,7 +212,7 @@ def trained(task, lr, steps, every, number=0, batch_size=64, momentum=0.9):
 TRAINED = {
     "healthy": (Digits(), [0.05, 0.005], {}, set()),
     "far too high": (Digits(), [30.0, 0.05], {}, {"rises from the start"}),
-    "too high later": (Digits(), [0.7, 0.05], {}, {"drops and goes flat"}),
+    "too high later": (Digits(), [1.1, 0.05], {}, {"drops and goes flat"}),
     "too low": (Digits(), [0.0005, 0.05], {}, {"slow all along"}),
     "nothing moves": (Digits(), [1e-7, 0.05], {}, {"does not fall"}),
     "batches of one": (Digits(), [0.02, 0.005], {"batch_size": 1, "every": 5, "steps": 300}, {"oscillates"}),

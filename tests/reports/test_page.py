@@ -58,7 +58,7 @@ def page(folder):
 
 
 def test_the_result_comes_first_then_the_stages_then_how_to_go_on(page):
-    order = ["accuracy of the winner", "0.976", "learning rate", "x 0.5 every 400 from step 2,700"]
+    order = ["accuracy of the winner", "0.9757", "learning rate", "x 0.5 every 400 from step 2,700"]
     order += [
         "Which learning rate",
         "Which batch size",

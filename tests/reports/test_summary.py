@@ -56,7 +56,7 @@ def test_decisions_in_words():
     for decision in DECISIONS:
         for part in (decision.question, *decision.words, decision.rule, *decision.warnings):
             assert part in text
-    assert "accuracy 0.976 (0.973 to 0.978)" in text and "22,500 steps trained, 13,900 not needed" in text
+    assert "accuracy 0.9757 (0.9732 to 0.9781)" in text and "22,500 steps trained, 13,900 not needed" in text
     assert "\x1b" not in text
 
 
@@ -71,7 +71,7 @@ def test_status_lists_the_studies():
     )
     text = told(write_status, [RECORD, other], {"digits": study(), "flowers": [stage1(decided=False)]})
     rows = [line for line in text.splitlines() if line.startswith(("digits", "flowers"))]
-    assert "done" in rows[0] and "stage1, stage2, stage3" in rows[0] and "accuracy 0.976 (0.973 to 0.978)" in rows[0]
+    assert "done" in rows[0] and "stage1, stage2, stage3" in rows[0] and "accuracy 0.9757 (0.9732 to 0.9781)" in rows[0]
     assert "stale" in rows[1] and "file.py:Flowers" in rows[1] and "–" in rows[1]
     assert "Which learning rate" not in text
 
