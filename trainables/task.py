@@ -108,6 +108,12 @@ class Supervision:
         return len(self.splits("cpu")[1])
 
     @property
+    def image_side(self) -> int:
+        """Pixels of the shorter side of its images; 0 if its inputs are none."""
+        inputs, _ = self.splits("cpu")[0].take(torch.tensor([0]))
+        return min(inputs.shape[-2:]) if isinstance(inputs, torch.Tensor) and inputs.dim() == 4 else 0
+
+    @property
     def has_student(self) -> bool:
         """Whether the task has a smaller model."""
         return type(self.task).student is not Task.student

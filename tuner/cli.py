@@ -530,7 +530,7 @@ def _forecast(settings: Any, study: str, decided: Any, json: bool) -> None:
     from trainables.machine import settle
     from trainables.parallel import gathered, load_spread
     from tuner.forecast import forecast
-    from tuner.pipeline import start_of
+    from tuner.settings import start_of
 
     device = settle(settings.device, settings.threads, settings.processes)
     workload = load_spread(settings.task, settings.data, settings.processes, device, settings.threads)
@@ -551,7 +551,11 @@ def _prepare(given: Mapping[str, Any]) -> None:
 
 
 def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
+    from tuner.settings import rests_on
+
     store.check_free(study)  # before PyTorch is imported, which takes seconds, and Ray started
+    if not store.wishes(study):  # for which it would begin with an earlier stage
+        rests_on(settings, store.decisions(study), study)
     _prepare(settings.model_dump())
     with loading():
         from reports.progress import ProgressView, log_to

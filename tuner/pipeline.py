@@ -32,7 +32,7 @@ from trainables.trainable import Workload
 from tuner.runners import check_options, make_runner, prepare
 from tuner.runners.job import Job
 from tuner.runners.runner import Runner
-from tuner.settings import Settings
+from tuner.settings import Settings, start_of
 from tuner.stages.asked import heed
 from tuner.stages.rules import better
 from tuner.stages.stage import run_stage
@@ -157,25 +157,6 @@ def _stages(settings: Settings, wishes: Sequence[WishRecord]) -> tuple[str, ...]
     """The settings' stages; and those of which something else was asked, with all between them."""
     named = {*settings.stages, *(record.wish.stage for record in wishes if not record.past)}
     return tuple(name for name in QUESTIONS if min(named) <= name <= max(named))
-
-
-def start_of(settings: Settings, decisions: Sequence[Decision], study: str) -> Plan:
-    """The plan that the first of the stages to be run starts from: the last winner, under the recipe that holds now.
-
-    Raises: InputError if it rests on a stage that has not been decided.
-    """
-    first = settings.stages[0]
-    if first == "stage1":
-        return settings.start
-    before = f"stage{int(first[-1]) - 1}"
-    decided = {decision.stage: decision for decision in decisions}
-    if first == "stage5":  # the bag of tricks need not have been opened; its winner keeps what it found there
-        before = "stage4" if "stage4" in decided else "stage3"
-        if before in decided:
-            return decided[before].winner
-    if before not in decided:
-        raise InputError(f"{first}: it starts from the decision of {before}, which study {study!r} lacks: tune {before} first")
-    return decided[before].winner.but(recipe=settings.recipe)
 
 
 def _leaders(decisions: Sequence[Decision]) -> tuple[Plan, ...]:

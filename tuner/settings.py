@@ -2,12 +2,13 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import from_json
 
+from studies.decision import Decision
 from studies.errors import InputError
 from studies.plan import Plan
 from studies.recipe import Recipe, kinds
@@ -105,7 +106,7 @@ class Settings(Value):
     @classmethod
     def _known(cls, tricks: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for text in tricks or ():
-            _trick(text)
+            _trick(text, stage4.bag(1))
         return tricks
 
     @field_validator("mode")
@@ -230,8 +231,9 @@ class Settings(Value):
 
         Raises: InputError if one that is asked for makes no sense here.
         """
-        for text in self.tricks or stage4.BAG:
-            trick = _trick(text)
+        bag = stage4.bag(getattr(workload, "image_side", 0))
+        for text in self.tricks or bag:
+            trick = _trick(text, bag)
             try:
                 workload.trainable(self.start.but(recipe=trick), "cpu")
             except InputError:
@@ -241,13 +243,41 @@ class Settings(Value):
             yield trick
 
 
-def _trick(text: str) -> Recipe:
-    """Raises: ValueError if it is no part of a recipe, or not with this value."""
+def rests_on(settings: Settings, decisions: Sequence[Decision], study: str) -> Decision | None:
+    """The decision that the first of the stages rests on; None if it is the first of all.
+
+    Raises: InputError if that has not been decided.
+    """
+    first, decided = settings.stages[0], {decision.stage: decision for decision in decisions}
+    if first == "stage1":
+        return None
+    # The bag of tricks need not have been opened; its winner keeps what it found there.
+    before = ("stage4", "stage3") if first == "stage5" else (f"stage{int(first[-1]) - 1}",)
+    for name in before:
+        if name in decided:
+            return decided[name]
+    told = f"it starts from the decision of {before[-1]}, which study {study!r} lacks: tune {before[-1]} first"
+    raise InputError(f"{first}: {told}")
+
+
+def start_of(settings: Settings, decisions: Sequence[Decision], study: str) -> Plan:
+    """The plan that the first of the (resolved) settings' stages starts from: the last winner, under the recipe that holds now.
+
+    Raises: InputError if it rests on a stage that has not been decided.
+    """
+    last = rests_on(settings, decisions, study)
+    if last is None:
+        return settings.start
+    return last.winner if settings.stages[0] == "stage5" else last.winner.but(recipe=settings.recipe)
+
+
+def _trick(text: str, bag: Mapping[str, Any]) -> Recipe:
+    """Raises: ValueError if it is no part of a recipe, or not with this value. bag: values of those that are named alone."""
     name, _, value = text.partition("=")
     if name not in kinds():
         raise ValueError(f"expected some of {', '.join(kinds())}, each alone or as NAME=VALUE; got {text!r}")
     try:
-        trick = Recipe(**{name: _value(value) if value else stage4.BAG.get(name, True)})
+        trick = Recipe(**{name: _value(value) if value else bag.get(name, True)})
     except ValidationError as error:
         raise ValueError(problem(error)) from None
     if not trick:

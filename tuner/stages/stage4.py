@@ -27,12 +27,18 @@ BAG: Mapping[str, Any] = {
     "cutmix": 1.0,
     "sample_pairing": 0.5,
     "flip": 0.5,
-    "crop": 4,
     "color_jitter": True,
     "randaugment": True,
-    "cutout": 8,
 }
 """What is tried where nothing is named, as far as the task can take it; with the values that texts and papers begin with."""
+
+PIXELS = {"crop": 1 / 8, "cutout": 1 / 4}
+"""Of an image's side; in the papers' images of 32 x 32, 4 and 8 pixels."""
+
+
+def bag(side: int) -> Mapping[str, Any]:
+    """BAG, and the parts that are measured in pixels, for images of so many a side."""
+    return {**BAG, **{name: max(1, round(share * side)) for name, share in PIXELS.items()}}
 
 
 @dataclass(frozen=True)
