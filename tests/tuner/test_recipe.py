@@ -11,6 +11,7 @@ from studies.recipe import ELSEWHERE, Recipe, kinds
 from trainables import models
 from trainables.task import load_task
 from tuner.cli import _run
+from tuner.settings import Settings
 
 NORMED = """
 from torch import nn
@@ -114,3 +115,12 @@ def test_what_is_no_part_is_where_it_is_said_to_be():
     for name in networks:
         function, task = re.match(r"a network, trainables\.models\.(\w+) or --task (\S+)", ELSEWHERE[name]).groups()
         assert callable(getattr(models, function)) and load_task(task).name
+
+
+@pytest.mark.parametrize("spec, sized", [("digits", {"crop": 1, "cutout": 2}), ("tests.trainables.problems:Line", {})])
+def test_the_bag_of_tricks_has_what_the_task_can_take_in_the_size_of_its_images(spec, sized):
+    workload = load_task(spec)
+    tried = Settings().resolve(workload).stage("stage4", workload).tricks
+    parts = {name: next(iter(dict(part).values())) for trick in tried for name, part in trick.parts()}
+    assert {name: value for name, value in parts.items() if name in ("crop", "cutout")} == sized
+    assert "weight_decay" in parts and ("flip" in parts) == bool(sized)
