@@ -551,8 +551,10 @@ def _prepare(given: Mapping[str, Any]) -> None:
 
 
 def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
+    from tuner.runners import check_runner
     from tuner.settings import rests_on
 
+    check_runner(settings.runner)
     store.check_free(study)  # before PyTorch is imported, which takes seconds, and Ray started
     if not store.wishes(study):  # for which it would begin with an earlier stage
         rests_on(settings, store.decisions(study), study)
