@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 10.0
 
 class Reporter:
     """Has the report written whenever it is asked to, by a process that takes what the training leaves of the machine, and
-    that draws no stage twice. It starts when it is first asked, and ends with this process, however that comes."""
+    that draws no stage twice. The process ends with this one, however that comes."""
 
     def __init__(self, store: Store, study: str, folder: Path):
         self._store, self._study, self._folder = store, study, folder
@@ -27,28 +27,32 @@ class Reporter:
         self._orders: Connection | None = None
         self._asked = 0
 
+    def start(self) -> None:
+        """Have the process, if there is none: for who has something else to do while it gets ready."""
+        if self._process is not None:
+            return
+        context = multiprocessing.get_context("spawn")
+        self._orders, theirs = context.Pipe()
+        given = (theirs, self._store.url, self._study, self._folder)
+        self._process = context.Process(target=_write, args=given, name="reporter", daemon=True)
+        resource_tracker.ensure_running()  # its start would let the signal through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for this process, not for that one
+        self._process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
     def ask(self) -> None:
-        """Have it written as the study stands, or a little later."""
-        if self._process is None:
-            context = multiprocessing.get_context("spawn")
-            self._orders, theirs = context.Pipe()
-            given = (theirs, self._store.url, self._study, self._folder)
-            self._process = context.Process(target=_write, args=given, name="reporter", daemon=True)
-            resource_tracker.ensure_running()  # its start would let the signal through again
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for this process, not for that one
-            self._process.start()
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            theirs.close()
-        with suppress(OSError):  # it has died, as `finish` will see
-            self._orders.send(True)
-            self._asked += 1
+        """Have it written as the study stands, or a little later; nothing happens without the process."""
+        if self._orders is not None:
+            with suppress(OSError):  # it has died, as `finish` will see
+                self._orders.send(True)
+                self._asked += 1
 
     def finish(self) -> Path:
         """The page, as the study stands now; written here if the process cannot. Raises: what report_study raises."""
-        if self._process is not None:
-            self.ask()
-            if page := self._answer():
-                return page
+        self.ask()
+        if page := self._answer():
+            return page
         with loading():
             from reports.page import report_study  # with pandas and matplotlib, for which training does not wait
         return report_study(self._store, self._study, self._folder)
@@ -65,7 +69,7 @@ class Reporter:
         if self._process is not None:
             self._process.kill()  # a report that it was about to write is not missed
             self._process.join()
-            self._process = None
+            self._process = self._orders = None
 
 
 def _write(orders: Connection, storage: str, study: str, folder: Path) -> None:

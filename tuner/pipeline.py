@@ -45,7 +45,7 @@ LEADERS = 3
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told what happens, besides the store: the person at the terminal, TensorBoard, and the reporter, if there is one.
+    """Who is told what happens, besides the store: the person at the terminal, TensorBoard, and the reporter.
 
     approximations: what of the plans is carried out only nearly.
     """
@@ -54,7 +54,7 @@ class Watch:
     fingerprint: str
     view: ProgressView
     tensorboard: TensorboardLog
-    reporter: Reporter | None
+    reporter: Reporter
     approximations: tuple[str, ...] = ()
 
     def stage(self, name: str, metric: Metric, most: int) -> "Watched":
@@ -96,8 +96,6 @@ class Watched:
         decision = decision.model_copy(update={"warnings": (*decision.warnings, *self.by.approximations)})
         self.study.decide(decision)
         self.by.view.decided(decision)
-        if self.by.reporter:
-            self.by.reporter.ask()
 
 
 def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressView) -> float:
@@ -118,8 +116,7 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
         with store.drive(workspace.study, asked.model_dump(mode="json")) as driver, view:
             checkpoints.sweep()  # nobody else is at work on this study now
             sweep(workspace.folder)
-            beside = None if settings.runner == "serial" else reporter  # which has everything done in this process
-            watch = Watch(driver, workload.fingerprint, view, TensorboardLog(workspace.tensorboard), beside, approximations)
+            watch = Watch(driver, workload.fingerprint, view, TensorboardLog(workspace.tensorboard), reporter, approximations)
             with _runner(settings, workload, workspace) as runner:
                 driver.on_stop(runner.stop)
                 heeded = None
@@ -176,6 +173,9 @@ def _run_stages(
             decision = run_stage(stage, plan, study, runner, lambda stage: heed(stage, watch.driver.wishes()))
         except StageError as error:
             raise _blamed(error, study.trials()) from None
+        if settings.runner != "serial" and name != settings.stages[-1]:  # serial does everything in this process
+            watch.reporter.start()
+        watch.reporter.ask()
         plan = decision.winner
 
 

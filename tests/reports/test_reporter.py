@@ -50,6 +50,8 @@ def files(folder):
 
 def test_what_is_written_beside_is_what_is_written_here(store, reporter, tmp_path):
     reporter.ask()
+    reporter.start()
+    reporter.ask()
     beside = process()
     assert reporter.finish() == tmp_path / "beside" / "index.html"
     assert process() == beside and beside.nice() == 19
@@ -70,6 +72,7 @@ def test_a_stage_is_drawn_again_only_when_it_has_changed(tmp_path, monkeypatch):
 
 
 def test_when_the_process_has_died_or_cannot_write_it_is_written_here(reporter, tmp_path):
+    reporter.start()
     reporter.ask()
     process().send_signal(signal.SIGKILL)
     assert reporter.finish().read_text().rstrip().endswith("</html>")
@@ -77,7 +80,7 @@ def test_when_the_process_has_died_or_cannot_write_it_is_written_here(reporter, 
 
 def test_what_is_wrong_is_told(store, tmp_path):
     reporter = Reporter(store, "nobodys", tmp_path / "report")
-    reporter.ask()
+    reporter.start()
     with pytest.raises(InputError, match="nobodys"):
         reporter.finish()
     reporter.close()
@@ -91,6 +94,7 @@ from studies.ledger import Store
 if __name__ == "__main__":
     url, folder = sys.argv[1:]
     reporter = Reporter(Store(url), "mine", Path(folder))
+    reporter.start()
     reporter.ask()
     print(reporter._process.pid, flush=True)
     time.sleep(60)
