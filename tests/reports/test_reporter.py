@@ -39,11 +39,6 @@ def reporter(store, tmp_path):
     reporter.close()
 
 
-def process():
-    [child] = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
-    return child
-
-
 def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -52,9 +47,9 @@ def test_what_is_written_beside_is_what_is_written_here(store, reporter, tmp_pat
     reporter.ask()
     reporter.start()
     reporter.ask()
-    beside = process()
+    beside = psutil.Process(reporter._process.pid)
     assert reporter.finish() == tmp_path / "beside" / "index.html"
-    assert process() == beside and beside.nice() == 19
+    assert beside.nice() == 19
     report_study(store, "mine", tmp_path / "here")
     assert files(tmp_path / "beside") == files(tmp_path / "here")
     reporter.close()
@@ -74,7 +69,7 @@ def test_a_stage_is_drawn_again_only_when_it_has_changed(tmp_path, monkeypatch):
 def test_when_the_process_has_died_or_cannot_write_it_is_written_here(reporter, tmp_path):
     reporter.start()
     reporter.ask()
-    process().send_signal(signal.SIGKILL)
+    reporter._process.kill()
     assert reporter.finish().read_text().rstrip().endswith("</html>")
 
 
