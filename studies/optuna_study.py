@@ -106,7 +106,8 @@ class OptunaStudy:
             failpoint("study.planned")
 
     def record(self, progress: Progress) -> None:
-        self._lease.write(lambda connection: self._record(connection, progress))
+        if progress.points or progress.ended:  # where it has begun is written down with its first point
+            self._lease.write(lambda connection: self._record(connection, progress))
         failpoint("study.recorded")
 
     def trials(self) -> list[Trial]:

@@ -24,7 +24,8 @@ class Study(Protocol):
         trial going on (a row that was closed continues in a new one that names it)."""
 
     def record(self, progress: Progress) -> None:
-        """Keep what a runner reports. A step already known is left as it is; steps never go backwards."""
+        """Keep what a runner reports, from the first point or end on. A step already known is left as it is; steps never go
+        backwards."""
 
     def trials(self) -> Sequence[Trial]:
         """All that is known, in the order of the rows' numbers."""
