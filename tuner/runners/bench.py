@@ -61,6 +61,13 @@ def bereft(progress: Progress) -> bool:
     return LOST in progress.error
 
 
+def _reopen() -> None:
+    """What is printed to, if the task has closed it."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(getattr(sys, name), "closed", False):
+            setattr(sys, name, open(number, "w", buffering=1, closefd=False))
+
+
 class Bench:
     """A process's warm task: its code, its data and torch, ready for the next plan; and the processes beside it that share its
     trainings, where the job wants that, which end with it.
@@ -100,6 +107,7 @@ class Bench:
             stop=stop,
         ):
             os.chdir(self._folder)  # the task may have gone elsewhere
+            _reopen()
             yield progress
         release()
 

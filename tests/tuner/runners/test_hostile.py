@@ -120,3 +120,16 @@ def test_what_kills_its_process_or_holds_it_for_ever_has_failed_alone(ray_sessio
 
 def _alive(pid: int) -> bool:
     return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_who_closes_its_output_closes_nobody_elses(ray_session, tmp_path):
+    shutil.copy(Path(hostile.__file__), task := tmp_path / "hostile.py")
+    spec = f"{task}:Hostile"
+    job = Job(spec, tmp_path / "checkpoints", load_task(spec).fingerprint, eval_examples=80, folder=tmp_path)
+    runner = make_runner("ray", job, workers=1)
+    try:
+        for way in (hostile.closes_stdout, hostile.prints_without_end):
+            records = run(runner, [plan(way)])
+            assert records.ended[plan(way)] is State.COMPLETE, records.errors[plan(way)]
+    finally:
+        runner.close()
