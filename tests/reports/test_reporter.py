@@ -82,11 +82,12 @@ def test_what_is_wrong_is_told(store, tmp_path):
 
 
 ALONE = """
-import os, sys, time
+import signal, sys, time
 from pathlib import Path
 from reports.reporter import Reporter
 from studies.ledger import Store
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background ignore
     url, folder = sys.argv[1:]
     reporter = Reporter(Store(url), "mine", Path(folder))
     reporter.start()
