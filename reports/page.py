@@ -168,7 +168,7 @@ def render(study: StudyRecord, sections: Sequence[Section], sheets: Sequence[str
         study=study,
         sections=sections,
         best=best,
-        result=_result(best),
+        result=words.interval_alike(best.value, best.interval) if best and best.value is not None else ["–"],
         training=sum(decision.cost.seconds for decision in decided),
         trials=sum(len(section.stage.trials) for section in sections),
         failures=_alike(failures),
@@ -177,13 +177,6 @@ def render(study: StudyRecord, sections: Sequence[Section], sheets: Sequence[str
         first_rows=FIRST_ROWS,
         first_warnings=WARNINGS,
     )
-
-
-def _result(best: Decision | None) -> list[str]:
-    """The value, and the ends of its interval if it has one."""
-    if best is None or best.value is None:
-        return ["–"]
-    return words.interval_alike(best.value, best.interval) if best.interval else words.alike([best.value])
 
 
 def _alike(failures: Sequence[tuple[str, Trial]]) -> Mapping[str, Sequence[tuple[str, Trial]]]:

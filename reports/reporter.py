@@ -32,14 +32,17 @@ class Reporter:
         if self._process is not None:
             return
         context = multiprocessing.get_context("spawn")
-        self._orders, theirs = context.Pipe()
+        orders, theirs = context.Pipe()
         given = (theirs, self._store.url, self._study, self._folder)
-        self._process = context.Process(target=_write, args=given, name="reporter", daemon=True)
+        process = context.Process(target=_write, args=given, name="reporter", daemon=True)
         resource_tracker.ensure_running()  # its start would let the signal through again
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for this process, not for that one
-        self._process.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
+        self._process, self._orders = process, orders
 
     def ask(self) -> None:
         """Have it written as the study stands, or a little later; nothing happens without the process."""

@@ -30,9 +30,9 @@ def measured(value: float | None, interval: tuple[float, float] | None = None) -
     return f"{told} ({low} to {high})"
 
 
-def interval_alike(value: float, interval: tuple[float, float]) -> list[str]:
-    """A value and the ends of its interval, as `measured` has them."""
-    return alike((value, *interval), TWO_DIGITS)
+def interval_alike(value: float, interval: tuple[float, float] | None) -> list[str]:
+    """A value and the ends of its interval, if it has one, as `measured` has them."""
+    return alike((value, *(interval or ())), TWO_DIGITS)
 
 
 def alike(values: Sequence[float], finer: float = 1.0) -> list[str]:

@@ -1,6 +1,7 @@
 """How are large libraries imported? Without looking for garbage."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,11 +10,12 @@ from contextlib import contextmanager
 def loading() -> Iterator[None]:
     """Imports within it take three quarters of their time, as they make no garbage to be looked for. Nor is any looked for among
     what they have made, ever: at the interpreter's end, after PyTorch, that would take another second."""
-    on = gc.isenabled()
+    on, there = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if len(sys.modules) > there:
+            gc.freeze()
         if on:
             gc.enable()

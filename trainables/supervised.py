@@ -164,8 +164,9 @@ class Supervised:
         total: Any = 0.0
         for _ in range(steps):
             if self._pruned and self.step == self._pruned.at:
-                self._masks, self._stopping = finish.smallest(self.model, self._pruned.share), self._patience()
+                self._masks = finish.smallest(self.model, self._pruned.share)
                 finish.cut(self.model, self._masks)
+                self._stopping = self._patience()
             total = total + self._stepped()
         return float(total) / steps
 

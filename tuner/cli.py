@@ -346,11 +346,12 @@ def note(study: str, text: str, json: bool, stage: str | None = None, trial: int
 
 @command("report", "Write the report: a page, figures and tables.", STUDY, PLACE, JSON)
 def report(study: str, json: bool, **given: Any) -> None:
+    store = _store(given)
+    folder = _workspace(store, study).report  # an unknown study is told of before the drawing is imported
     with loading():
         from reports.page import report_study
 
-    store = _store(given)
-    page = report_study(store, study, _workspace(store, study).report)
+    page = report_study(store, study, folder)
     _tell(f"report: {page}")
     if json:
         _emit({"study": study, "report": str(page)})

@@ -35,8 +35,7 @@ def test_it_goes_back_to_the_epoch_after_which_nothing_was_better_for_so_long(na
     told, task = watched(name, rate), workload(name)
     assert task.target.mode == mode
     values = [value if mode == "max" else -value for value, _, _ in told]
-    waits = (i for i in range(EPOCHS - PATIENCE) if values[i] >= max(values[: i + 1 + PATIENCE]))
-    best = next(waits)
+    best = next(i for i in range(EPOCHS - PATIENCE) if values[i] >= max(values[: i + 1 + PATIENCE]))
     plan = path(name, PATIENCE, rate=rate)
     training, epoch = task.trainable(plan, "cpu"), plan.steps // EPOCHS
     losses = [training.train(epoch, rate) for _ in range(best + 1 + PATIENCE)]
