@@ -41,7 +41,7 @@ def apart(one: Supervised, other: Supervised) -> float:
     return float((vector(one) - vector(other)).norm() / vector(other).norm())
 
 
-@pytest.mark.parametrize("name", ["Images", "Line", "Words", "Plain"])
+@pytest.mark.parametrize("name", ["Images", "Line", "Words", "Plain", "Tied"])
 def test_lanes_agree_with_training_alone(name):
     together, alone = lanes(name), lanes(name)
     one = Fused(together)
