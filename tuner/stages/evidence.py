@@ -10,7 +10,8 @@ from studies.decision import Candidate, Cost
 from studies.errors import StageError
 from studies.plan import Plan
 from studies.trial import Metric, State, Trial
-from tuner.stages.rules import Sample, better, final, noise, spread, wobble
+from tuner.stages.rules import Noise, Sample, better, final, noise, wobble
+from tuner.stages.stage import Results
 
 
 def sample(metric: Metric, trials: Sequence[Trial]) -> Sample:
@@ -81,7 +82,7 @@ class Verdict:
 
 
 def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[[Sequence[Trial]], Any]) -> Verdict:
-    """Compare leaders over shared seeds (a list of trials each).
+    """Compare leaders over shared seeds (a list of trials each, of which some may have fewer).
 
     It is a tie if another differs from the best by no more than seed noise. That they cannot be told apart does not make them
     equals: the lowest `cheap` is taken of those within one standard error of the best (Breiman et al. 1984, Classification and
@@ -95,15 +96,33 @@ def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[
     if not ranked:
         raise StageError("with other seeds, every leader diverged or failed; lower the rates, or mend the task")
     best = ranked[0]
-    among, (error, _) = noise([samples[i] for i in sound]), spread([samples[i] for i in sound])
-    if math.isinf(among):
-        error = math.sqrt(2) * max(wobble(metric, leaders[i][0]) for i in sound)
-        among = 2 * error
+    seeds = noise([samples[i] for i in sound]) or Noise(max(wobble(metric, leaders[i][0]) for i in sound), math.inf)
     behind = {i: metric.gain(samples[best].mean, samples[i].mean) for i in ranked}
-    winner = min((i for i in ranked if behind[i] <= error), key=lambda i: (cheap(leaders[i]), ranked.index(i)))
+    equals = [i for i in ranked if behind[i] <= seeds.error(samples[best], samples[i])]
+    winner = min(equals, key=lambda i: (cheap(leaders[i]), ranked.index(i)))
+    tie = any(behind[i] <= seeds.reach(samples[best], samples[i]) for i in ranked[1:])
     second = next((i for i in ranked if i != winner), None)
     margin = None if second is None else behind[second] - behind[winner]
-    return Verdict(winner, sum(gap <= among for gap in behind.values()) > 1, second, margin)
+    return Verdict(winner, tie, second, margin)
+
+
+def repeated(
+    metric: Metric, results: Results, leaders: Sequence[Plan], repeats: int, cheap: Callable[[Sequence[Trial]], Any]
+) -> tuple[list[list[Trial]], Verdict]:
+    """The leaders' trials over shared seeds, and who won: whoever would win is repeated with the other seeds, until the one who
+    would win has been.
+
+    One seed's value, which made a leader of it, flatters; who is behind with that is not repeated.
+
+    Raises: Unseen, StageError.
+    """
+    seeds = [1 for _ in leaders]
+    while True:
+        trials = results.see_each(map(with_seeds, leaders, seeds))
+        won = verdict(metric, trials, cheap)
+        if seeds[won.place] == repeats:
+            return trials, won
+        seeds[won.place] = repeats
 
 
 @dataclass(frozen=True)

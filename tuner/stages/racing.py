@@ -46,10 +46,10 @@ class Race:
 class Rungs:
     """The lengths at which a race is judged.
 
-    shares: of the whole path, ascending, the last one 1. eval_examples: training examples between evaluations; every length is
-    a whole number of these intervals. early_looks: evaluations within the first of them. fewest: beyond every rung only the
+    shares: of the whole path, ascending, the last one 1. eval_examples: training examples between evaluations; lengths are
+    whole numbers of these intervals. early_looks: evaluations within the first of them. fewest: beyond every rung only the
     better third goes on, but no fewer than this (successive halving, arXiv:1502.07943, by thirds as in arXiv:1603.06560);
-    None: all the hopeful.
+    None: all the hopeful. A third is told apart without much of a curve: a rung may then lie before the first interval's end.
     """
 
     shares: tuple[float, ...]
@@ -59,6 +59,9 @@ class Rungs:
 
     def cut(self, plan: Plan, share: float) -> Plan:
         every, early = plan.every(self.eval_examples), plan.early(self.eval_examples, self.early_looks)
+        end = math.ceil(share * plan.steps)
+        if self.fewest and end < every and sum(step < end for step in early) + 1 >= FEWEST:
+            return plan.upto(end)
         return plan.upto(min(plan.steps, max(FEWEST - len(early), math.ceil(share * plan.steps / every)) * every))
 
     def quota(self, contenders: int, place: int) -> int:

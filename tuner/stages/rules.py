@@ -151,27 +151,32 @@ def _variance(values: Sequence[float]) -> float:
     return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
-def spread(samples: Sequence[Sample]) -> tuple[float, int]:
-    """The standard error of the difference between two of the samples' means, and its degrees of freedom.
+@dataclass(frozen=True)
+class Noise:
+    """What seeds alone do to a value. deviation: its standard deviation; freedom: the degrees of that."""
 
-    The variance is pooled over all samples with the same number of seeds, which a few seeds each need. Infinite, with 0, when
-    no sample has two seeds: nothing is known of the noise.
-    """
+    deviation: float
+    freedom: float
+
+    def error(self, one: Sample, other: Sample) -> float:
+        """The standard error of the difference between the means of two samples."""
+        return self.deviation * math.sqrt(1 / len(one.values) + 1 / len(other.values))
+
+    def reach(self, one: Sample, other: Sample) -> float:
+        """The difference between their means that seeds alone exceed once in twenty times (Student's t)."""
+        return _quantile(self.freedom) * self.error(one, other)
+
+
+def noise(samples: Sequence[Sample]) -> Noise | None:
+    """Pooled over all samples, which a few seeds each need; None if no sample has two seeds."""
     many = [sample.values for sample in samples if len(sample.values) > 1 and sample.finite]
     if not many:
-        return math.inf, 0
+        return None
     freedom = sum(len(values) - 1 for values in many)
-    variance = sum(_variance(values) * (len(values) - 1) for values in many) / freedom
-    return math.sqrt(2 * variance / min(len(values) for values in many)), freedom
+    return Noise(math.sqrt(sum(_variance(values) * (len(values) - 1) for values in many) / freedom), freedom)
 
 
-def noise(samples: Sequence[Sample]) -> float:
-    """The difference between two of the samples' means that seeds alone exceed once in twenty times (Student's t)."""
-    error, freedom = spread(samples)
-    return _quantile(freedom) * error if freedom else math.inf
-
-
-def _quantile(freedom: int) -> float:
+def _quantile(freedom: float) -> float:
     """Student's t within which the mean of CONFIDENCE of all samples lies."""
     from scipy.special import stdtrit  # half a second, for which the first training step does not wait
 

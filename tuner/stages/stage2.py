@@ -18,7 +18,7 @@ from studies.plan import Plan, Segment
 from studies.schedule import Constant, Warmup
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import Verdict, candidate, cost, reason, sample, show, verdict, with_seeds
+from tuner.stages.evidence import Verdict, candidate, cost, reason, repeated, sample, show, with_seeds
 from tuner.stages.racing import Race, Rungs, race
 from tuner.stages.stage import Elected, Results, Search, own
 
@@ -26,7 +26,7 @@ BATCH_SIZES = (32, 64, 128, 256)
 MOMENTA = (0.0, 0.5, 0.9, 0.95)
 
 LEADERS = 3
-"""How many are repeated with other seeds: the best, the next, and the cheapest of those a single run cannot tell from it."""
+"""How many may be repeated with other seeds: the best, the next, and the cheapest of those a single run cannot tell from it."""
 
 RUNGS = (1 / 9, 1 / 3, 1.0)
 """Shares of the path after which the better third of the pairs goes on; the first lies beyond the warm-up. This is sound
@@ -34,7 +34,8 @@ here as it is not in stage 1: at an equal effective rate, curves over examples r
 
 NEARBY = (3.0, 0.3)
 """Rates tried around one that was scaled (the text's points around a likely rate): the rules of scaling hold over a range
-that differs from task to task (Shallue et al. 2019, arXiv:1811.03600)."""
+that differs from task to task (Shallue et al. 2019, arXiv:1811.03600). The better one goes on beside the leader, if not
+hopeless: a low rate is behind at first, and on one of eight recorded tables it is the right one."""
 
 GROWTH = 2.0
 """A rate that grew more than this is warmed up to: method/003 sees the linear rule break early in training."""
@@ -74,8 +75,8 @@ class Stage2(Search):
 
     def conclude(self, start: Plan, results: Results) -> Decision:
         search = self._search(start, results)
-        leaders = results.see_each(with_seeds(trial.plan, self.repeats) for trial in self._leaders(start, search))
-        won = verdict(self.metric, leaders, cheap=lambda trials: _price(start, trials[0].plan))
+        plans = [trial.plan for trial in self._leaders(start, search)]
+        leaders, won = repeated(self.metric, results, plans, self.repeats, cheap=lambda trials: _price(start, trials[0].plan))
         elected = self._elected(results, leaders[won.place][0])
         return self._decision(start, results, search, leaders, won, elected)
 
@@ -147,7 +148,7 @@ class Stage2(Search):
             raise StageError(f"stage2: nothing trains ({told}); mend the task, or try --lr-scaling none")
         best, factors = rules.deep(self.metric, search.finalists, search.trials)[0], NEARBY
         while near := self._nearby(start, best.plan, factors):
-            around = self._race(results, [best.plan, *near], replace(self._rungs, fewest=None))
+            around = self._race(results, [best.plan, *near], replace(self._rungs, fewest=2))
             fresh = (trial for trial in around.finalists if trial.plan != best.plan)
             search = Race((*search.trials, *around.trials[1:]), (*search.finalists, *fresh))
             ranked = rules.deep(self.metric, search.finalists, search.trials)
@@ -212,6 +213,7 @@ class Stage2(Search):
     ) -> Decision:
         metric, plan = self.metric, leaders[won.place][0].plan
         winner, values = elected.trials[0].plan, sample(metric, elected.trials)
+        again = sum(len(trials) > 1 for trials in leaders)
         change = "is trimmed to" if winner.steps < plan.steps else "grows to" if winner.steps > plan.steps else "stays"
         return Decision(
             stage=self.name,
@@ -228,8 +230,8 @@ class Stage2(Search):
             warnings=tuple(self._warnings(start, search, winner, elected)),
             words=(
                 f"Batch size {winner.batch_size} with momentum {show(winner.momentum)} (rate {show(winner.lr)}): of"
-                f" {len(search.trials)} candidates {len(search.finalists)} went the whole way and {len(leaders)} were repeated"
-                f" with other seeds; {metric.name} {show(values.mean)}.",
+                f" {len(search.trials)} candidates {len(search.finalists)} went the whole way"
+                f"{f' and {again} were repeated with other seeds' if again else ''}; {metric.name} {show(values.mean)}.",
                 _told(won),
                 f"The curve has converged at step {elected.marks['converged']}: the number of steps {change} {winner.steps}.",
             ),
@@ -239,13 +241,12 @@ class Stage2(Search):
         )
 
     def _evidence(self, search: Race, leaders: list[list[Trial]], place: int) -> Iterable[Candidate]:
-        repeated = {trials[0].number for trials in leaders}
-        order = [leaders[place], *(trials for trials in leaders if trials is not leaders[place])]
-        for trials in order:
-            outcome = "winner" if trials is leaders[place] else "repeated with other seeds, not better"
-            yield candidate(self.metric, _label(trials[0].plan), trials, outcome)
+        first = {trials[0].number for trials in leaders}
+        for trials in sorted(leaders, key=lambda trials: trials is not leaders[place]):
+            outcome = "repeated with other seeds, not better" if len(trials) > 1 else "by its one run no better"
+            yield candidate(self.metric, _label(trials[0].plan), trials, "winner" if trials is leaders[place] else outcome)
         for trial in sorted(search.trials, key=lambda trial: rules.better(self.metric, rules.height(self.metric, trial))):
-            if trial.number not in repeated:
+            if trial.number not in first:
                 there = trial in search.finalists
                 outcome = "validates worse" if there else f"left at step {trial.last}: the better third went on"
                 yield candidate(self.metric, _label(trial.plan), [trial], outcome, not there)

@@ -60,6 +60,21 @@ def test_early_looks_make_the_first_rung_one_interval():
     )  # two steps have room for one look only: three intervals more
 
 
+@pytest.mark.parametrize(
+    ("fewest", "looks", "share", "steps"),
+    [
+        (3, 3, 1 / 9, 56),  # three looks and its own end
+        (3, 3, 1 / 3, 200),  # beyond the first interval: whole ones
+        (3, 3, 1 / 20, 100),  # only one look lies before
+        (3, 0, 1 / 9, 400),
+        (None, 3, 1 / 9, 100),
+    ],
+)
+def test_a_ranked_rung_may_lie_before_the_first_intervals_end(fewest, looks, share, steps):
+    plan = constant(Plan(batch_size=10), 0.1, 500)
+    assert Rungs((share, 1.0), 1_000, looks, fewest).cut(plan, share).steps == steps
+
+
 def test_the_broken_are_out_and_the_leader_is_whoever_is_left():
     best = told(0, rises(0.2), state=State.DIVERGED)
     assert hopeful(ACCURACY, [best, told(1, rises(0.1))], HORIZON) == [1]
