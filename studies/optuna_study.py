@@ -7,6 +7,7 @@ Params are what never changes in a row; its end, which does, is among the user a
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -93,6 +94,7 @@ class OptunaStudy:
         """
         self.name, self.stage, self.metric, self._fingerprint = lease.name, stage, metric, fingerprint
         self._database, self._storage, self._lease = database, storage, lease
+        self._beginning: dict[str, int] = {}
         self._study_id = lease.write(lambda connection: self._begin(connection, task))
         failpoint("study.begun")
 
@@ -106,8 +108,13 @@ class OptunaStudy:
             failpoint("study.planned")
 
     def record(self, progress: Progress) -> None:
-        if progress.points or progress.ended:  # where it has begun is written down with its first point
-            self._lease.write(lambda connection: self._record(connection, progress))
+        """Where a trial has begun is written down with what is heard of it next: half of a short one's transactions."""
+        line = progress.plan.line
+        if not (progress.points or progress.ended or line in self._beginning):
+            self._beginning[line] = progress.begun
+        else:
+            told = replace(progress, begun=self._beginning.pop(line, progress.begun))
+            self._lease.write(lambda connection: self._record(connection, told))
         failpoint("study.recorded")
 
     def trials(self) -> list[Trial]:

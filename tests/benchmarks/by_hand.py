@@ -32,9 +32,9 @@ PLAIN = {"growth": 1.0, "decay": ("constant", 0, 1.0, 1)}
 
 
 def rate(cell: dict, step: int) -> float:
-    """The rate of a step. growth: warmed up to, in the first tenth, if above 2. decay: (shape, start, factor, interval)."""
+    """The rate of a step. growth: warmed up to, in the first eighteenth, if above 2. decay: (shape, start, factor, interval)."""
     lr, steps, growth = cell["lr"], cell["steps"], cell["growth"]
-    warm = max(1, round(steps / 10)) if growth > stage2.GROWTH else 0
+    warm = max(1, round(stage2.WARMUP_SHARE * steps)) if growth > stage2.GROWTH else 0
     if step < warm:
         return lr / growth + (lr - lr / growth) * (step + 1) / warm
     shape, start, factor, interval = cell["decay"]
@@ -157,8 +157,8 @@ def by_hand(hand: Hand, max_steps: int, small: bool) -> list[Trial]:
     cells = []
     for batch in stage2.BATCH_SIZES[:: 3 if small else 1]:
         for momentum in stage2.MOMENTA[:: 3 if small else 1]:
-            growth = batch / 64
-            lr = best.lr * growth * (1 - momentum) / (1 - 0.9)
+            growth = batch / 64 * (1 - momentum) / (1 - 0.9)
+            lr = best.lr * growth
             long = math.ceil(steps * 64 / batch / hand.every(batch)) * hand.every(batch)
             cells.append({**PLAIN, "lr": lr, "batch_size": batch, "momentum": momentum, "steps": long, "growth": growth})
     grid = hand.run(cells)

@@ -95,6 +95,14 @@ class TestStudy:
         study.record(Progress(PLAN, points(80), begun=70))
         assert study.trials()[0].begun == 50
 
+    def test_a_trial_that_left_before_its_first_point_had_begun(self, study):
+        study.plan([PLAN])
+        study.record(Progress(PLAN))
+        study.record(Progress(PLAN))  # saved at step 3, and left
+        study.record(Progress(PLAN, begun=3))
+        study.record(Progress(PLAN, points(60), begun=3))
+        assert study.trials()[0].begun == 0
+
     def test_a_trial_that_reached_its_end_stays_open_until_the_decision(self, study):
         study.plan([PLAN])
         study.record(Progress(PLAN, points(100), ended=State.COMPLETE))

@@ -109,8 +109,8 @@ def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[
 def repeated(
     metric: Metric, results: Results, leaders: Sequence[Plan], repeats: int, cheap: Callable[[Sequence[Trial]], Any]
 ) -> tuple[list[list[Trial]], Verdict]:
-    """The leaders' trials over shared seeds, and who won: whoever would win is repeated with the other seeds, until the one who
-    would win has been.
+    """The leaders' trials over shared seeds, and who won: whoever would win is repeated with the other seeds, and whoever is
+    ahead of a cheaper one that would, until they all have been.
 
     One seed's value, which made a leader of it, flatters; who is behind with that is not repeated.
 
@@ -120,9 +120,11 @@ def repeated(
     while True:
         trials = results.see_each(map(with_seeds, leaders, seeds))
         won = verdict(metric, trials, cheap)
-        if seeds[won.place] == repeats:
+        ahead = [won.second] if won.second is not None and won.margin < 0 else []
+        if all(seeds[place] == repeats for place in (won.place, *ahead)):
             return trials, won
-        seeds[won.place] = repeats
+        for place in (won.place, *ahead):
+            seeds[place] = repeats
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ class Race:
     trials: tuple[Trial, ...]
     finalists: tuple[Trial, ...]
 
+    def __add__(self, other: "Race") -> "Race":
+        """Both, whoever may still win of either."""
+        return Race((*self.trials, *other.trials), (*self.finalists, *other.finalists))
+
     @property
     def steps_saved(self) -> int:
         """Steps that those left behind were spared: as far, in examples, as the finalists went."""

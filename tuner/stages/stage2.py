@@ -26,7 +26,8 @@ BATCH_SIZES = (32, 64, 128, 256)
 MOMENTA = (0.0, 0.5, 0.9, 0.95)
 
 LEADERS = 3
-"""How many may be repeated with other seeds: the best, the next, and the cheapest of those a single run cannot tell from it."""
+"""How many go the whole way: the pair in which stage 1 looked, which has gone it, and the best of the others. And how many may
+be repeated with other seeds: the best, the next, and the cheapest of those a single run cannot tell from it."""
 
 RUNGS = (1 / 9, 1 / 3, 1.0)
 """Shares of the path after which the better third of the pairs goes on; the first lies beyond the warm-up. This is sound
@@ -38,10 +39,11 @@ that differs from task to task (Shallue et al. 2019, arXiv:1811.03600). The bett
 hopeless: a low rate is behind at first, and on one of eight recorded tables it is the right one."""
 
 GROWTH = 2.0
-"""A rate that grew more than this is warmed up to: method/003 sees the linear rule break early in training."""
+"""A rate that grew more than this is warmed up to: method/003 sees the linear rule break early in training. Whether it grew
+with the batch or as the momentum fell: momentum itself is a warm-up, of 1/(1 - m) steps, that a lower one lacks."""
 
-WARMUP_SHARE = 0.1
-"""Share of the path that warming up takes; the paper's 5 epochs of 90 are half of it, for growths of 8 and more."""
+WARMUP_SHARE = 5 / 90
+"""Share of the path that warming up takes: the paper's 5 epochs of 90."""
 
 LONGEST = 2.0
 """The number of steps may grow by so much when the winner has not converged."""
@@ -89,7 +91,7 @@ class Stage2(Search):
     def most(self, start: Plan) -> list[Plan]:
         plans = self._plans(start)
         leaders = sorted(plans, key=lambda plan: plan.steps)[-LEADERS:]
-        searched = plans if self.exhaustive else self._rungs.most(plans)
+        searched = plans if self.exhaustive or not plans[1:] else [start, *self._rungs.most(plans[1:])]
         nearby = self._nearby(start, leaders[-1], NEARBY)
         return [*searched, *nearby, *(plan for leader in leaders for plan in with_seeds(leader, self.repeats)[1:])]
 
@@ -122,10 +124,10 @@ class Stage2(Search):
         slip = (1 - momentum) / (1 - start.momentum) if self.lr_scaling != "none" and start.optimizer == "sgd" else 1.0
         lr = float(f"{start.lr * growth * slip:.6g}")
         steps = self._length(start, cell)
-        if growth <= GROWTH or not self.warmup:
+        if growth * slip <= GROWTH or not self.warmup:
             return cell.then(Segment(steps=steps, rate=Constant(lr=lr)))
         warm = max(1, round(WARMUP_SHARE * steps))
-        ramp = Segment(steps=warm, rate=Warmup(start=lr / growth, lr=lr, over=warm))
+        ramp = Segment(steps=warm, rate=Warmup(start=start.lr, lr=lr, over=warm))
         return cell.then(ramp).then(Segment(steps=max(1, steps - warm), rate=Constant(lr=lr)))
 
     def _length(self, start: Plan, cell: Plan) -> int:
@@ -137,20 +139,22 @@ class Stage2(Search):
 
     @property
     def _rungs(self) -> Rungs:
-        return Rungs(RUNGS, self.eval_examples, self.early_looks, fewest=LEADERS)
+        return Rungs(RUNGS, self.eval_examples, self.early_looks, fewest=LEADERS - 1)
 
     def _search(self, start: Plan, results: Results) -> Race:
-        """The pairs against each other; then the rate of the best, where scaling made it, against its neighbours."""
-        plans = self._plans(start)
-        search = self._race(results, plans, self._rungs)
+        """The pairs against each other, for the places beside the start's own, which is there whole; then the rate of the best,
+        where scaling made it, against its neighbours."""
+        there, others = tuple(results.see([start])), self._plans(start)[1:]
+        search = Race(there, tuple(trial for trial in there if not trial.broken))
+        if others:
+            search += self._race(results, others, self._rungs)
         if not search.finalists:
             told = "; ".join(f"{_label(trial.plan)} {reason(trial)}" for trial in search.trials)
             raise StageError(f"stage2: nothing trains ({told}); mend the task, or try --lr-scaling none")
         best, factors = rules.deep(self.metric, search.finalists, search.trials)[0], NEARBY
         while near := self._nearby(start, best.plan, factors):
             around = self._race(results, [best.plan, *near], replace(self._rungs, fewest=2))
-            fresh = (trial for trial in around.finalists if trial.plan != best.plan)
-            search = Race((*search.trials, *around.trials[1:]), (*search.finalists, *fresh))
+            search += Race(around.trials[1:], tuple(trial for trial in around.finalists if trial.plan != best.plan))
             ranked = rules.deep(self.metric, search.finalists, search.trials)
             if best in rules.level(self.metric, ranked):
                 break

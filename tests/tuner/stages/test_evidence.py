@@ -39,14 +39,14 @@ def test_one_run_says_less_than_three():
     assert verdict(ACCURACY, [three, [alone]], cheap=lambda trials: trials is not three).tie
 
 
-def follow(values):
+def follow(values, cheap):
     """The place of the winner, and how many runs each had. values: by rate, one a seed; there once they are asked for."""
     plans = [constant(Plan(), lr, 10) for lr in values]
     known = {plan: values[plan.lr][plan.seed] for plan in plans}
     while True:
         rows = [Trial(i, plan, points=(Point(10, {"accuracy": value}),)) for i, (plan, value) in enumerate(known.items())]
         try:
-            trials, won = repeated(ACCURACY, Results(rows), plans, 3, cheap=lambda trials: 0)
+            trials, won = repeated(ACCURACY, Results(rows), plans, 3, cheap)
             return won.place, [len(one) for one in trials]
         except Unseen as missing:
             known |= {plan: values[plan.lr][plan.seed] for plan in missing.plans}
@@ -61,4 +61,9 @@ def follow(values):
     ],
 )
 def test_who_would_win_is_repeated_until_the_one_who_would_has_been(values, place, runs):
-    assert follow(values) == (place, runs)
+    assert follow(values, cheap=lambda trials: 0) == (place, runs)
+
+
+def test_a_cheaper_one_wins_only_against_a_better_one_that_has_been_repeated_too():
+    values = {0.1: (0.90, 0.92, 0.90), 0.01: (0.90, 0.88, 0.91), 0.001: (0.86, 0.86, 0.86)}
+    assert follow(values, cheap=lambda trials: trials[0].plan.lr) == (1, [3, 3, 1])
