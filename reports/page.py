@@ -87,11 +87,18 @@ class Section:
         return ", ".join(f"{number:,} {state.value}" for state, number in words.states(self.stage.trials).items())
 
     @property
-    def rows(self) -> Sequence[tuple[Candidate, str]]:
-        """The candidates, with their values to the same number of decimals."""
+    def rows(self) -> Sequence[tuple[Candidate, str, str]]:
+        """The candidates, with their values to the same number of decimals, and the intervals of those that have one."""
         evidence = self.decision.evidence if self.decision else ()
         told = iter(words.alike([one.value for one in evidence if one.value is not None]))
-        return [(one, "–" if one.value is None else next(told)) for one in evidence]
+        return [
+            (
+                one,
+                "–" if one.value is None else next(told),
+                " to ".join(words.interval_alike(one.value, one.interval)[1:]) if one.interval else "",
+            )
+            for one in evidence
+        ]
 
 
 @dataclass(frozen=True)

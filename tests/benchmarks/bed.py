@@ -96,7 +96,7 @@ def prepared(task: str, **given: Any) -> tuple[Settings, Workload]:
     return Settings.of({}, {"task": task, "runner": "serial", **given}).resolve(workload), workload
 
 
-def answer(*arguments: str, **environment: str) -> dict[str, Any]:
+def answer(*arguments: str, **environment: str) -> Any:
     """The last line of what `python -m ...` prints, read as JSON.
 
     Raises: RuntimeError with the end of its stderr, if it fails.

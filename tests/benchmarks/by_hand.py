@@ -1,9 +1,10 @@
 """What does a competent user write? The three stages on digits by hand, on Ray Tune.
 
-`python -m tests.benchmarks.by_hand [--small]` prints one line of JSON. Tune at its best: FIFO, actors reused, data in place,
-no loggers, no checkpoints, one thread and one CPU a trial. The training is ordinary PyTorch. Curves are read with the
-product's rules in place of a person's eye: which rate, how many steps, whether decay helps. The constant rate that decays are
-compared with is read off stage 2's curves, for nothing.
+`python -m tests.benchmarks.by_hand` prints one line of JSON: the winner, as a cell of its grid, and what it took; with --cell,
+that cell's accuracies under some seeds. Tune at its best: FIFO, actors reused, data in place, no loggers, no checkpoints, one
+thread and one CPU a trial. The training is ordinary PyTorch. Curves are read with the product's rules in place of a person's
+eye: which rate, how many steps, whether decay helps. The constant rate that decays are compared with is read off stage 2's
+curves, for nothing.
 """
 
 import argparse
@@ -11,7 +12,6 @@ import json
 import logging
 import math
 import os
-from statistics import fmean
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AIR_NEW_OUTPUT": "0", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
 
@@ -147,8 +147,8 @@ class Hand:
         return [[trial, *more[i * each : (i + 1) * each]] for i, trial in enumerate(first)]
 
 
-def by_hand(hand: Hand, max_steps: int, small: bool) -> list[Trial]:
-    """The three stages; the winner's trials, one a seed."""
+def by_hand(hand: Hand, max_steps: int, small: bool) -> dict:
+    """The three stages; the winner."""
     sweep = hand.run([{**PLAIN, "lr": lr, "batch_size": 64, "momentum": 0.9, "steps": max_steps} for lr in LRS])
     sound = [trial for trial in sweep if math.isfinite(trial.points[-1].values["train_loss"])]
     best = rules.deep(METRIC, sound)[0].plan
@@ -177,7 +177,7 @@ def by_hand(hand: Hand, max_steps: int, small: bool) -> list[Trial]:
     [lazy] = hand.seeded([cell | {"decay": linear(0)}], [first])
     helps = verdict(METRIC, [control, lazy], cheap=lambda trials: trials is lazy)
     if helps.tie or helps.place == 0:
-        return control
+        return cell
     every = hand.every(cell["batch_size"])
     start = max(every, int(stage3.BEFORE * rules.peak(METRIC, control)) // every * every)
     drops = (max(1, (steps - start) // 8), max(1, (steps - start) // 4))
@@ -185,8 +185,10 @@ def by_hand(hand: Hand, max_steps: int, small: bool) -> list[Trial]:
     decays += [linear(start), ("cosine", *linear(start)[1:]), ("sqrt", *linear(start)[1:])]
     tails = hand.run([cell | {"decay": decay} for decay in decays])
     top = sorted(tails, key=lambda trial: -rules.final(METRIC, trial))[:2]
-    finals = [lazy, *hand.seeded([cell | {"decay": decays[trial.number]} for trial in top], top)]
-    return finals[verdict(METRIC, finals, cheap=lambda trials: trials is not lazy).place]
+    chosen = [cell | {"decay": decays[trial.number]} for trial in top]
+    finals = [lazy, *hand.seeded(chosen, top)]
+    place = verdict(METRIC, finals, cheap=lambda trials: trials is not lazy).place
+    return [cell | {"decay": linear(0)}, *chosen][place]
 
 
 def cut(trial: Trial, steps: int) -> Trial:
@@ -196,17 +198,23 @@ def cut(trial: Trial, steps: int) -> Trial:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--max-steps", type=int, required=True)
+    parser.add_argument("--max-steps", type=int)
     parser.add_argument("--eval-examples", type=int, required=True)
     parser.add_argument("--early-looks", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--cell", type=json.loads)
+    parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     hand = Hand(given.eval_examples, given.early_looks, given.seed)
-    values = [rules.final(METRIC, trial) for trial in by_hand(hand, given.max_steps, given.small)]
-    print(json.dumps({"value": fmean(values), "values": values, "examples": hand.examples}))
+    if given.cell:
+        again = hand.run([given.cell | {"seed": given.seed + i} for i in range(given.seeds)])
+        print(json.dumps([rules.final(METRIC, trial) for trial in again]))
+        return
+    cell = by_hand(hand, given.max_steps, given.small)
+    print(json.dumps({"cell": cell, "examples": hand.examples}))
 
 
 if __name__ == "__main__":
