@@ -29,6 +29,9 @@ SCHEMA = 1
 BUSY_SECONDS = 60  # how long one SQLite connection waits for another's transaction
 CONNECT_SECONDS = 10
 
+DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+"""Those that `pip install staged-tuner[postgresql]` or `[mysql]` brings along; SQLAlchemy has older ones in mind."""
+
 # SQLite's locks cannot be relied on there (sqlite.org/howtocorrupt.html, 2.1).
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs3", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs"}
 
@@ -174,7 +177,9 @@ class Database:
         try:
             self._engine = sa.create_engine(parsed, **self._options)
         except (ImportError, sa.exc.NoSuchModuleError) as error:
-            raise InputError(f"--storage: {self.shown} needs a driver that is not installed: {_line(error)}") from error
+            extra = "postgresql" if parsed.get_backend_name() == "postgresql" else "mysql"
+            told = f"{_line(error)}; pip install 'staged-tuner[{extra}]' brings one"
+            raise InputError(f"--storage: {self.shown} needs a driver that is not installed: {told}") from error
         if self.local:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
@@ -304,7 +309,7 @@ def _checked(url: str) -> sa.URL:
 
     Raises: InputError.
     """
-    expected = "expected sqlite:///FOLDER/FILE.db or postgresql://USER:PASSWORD@HOST/NAME (or mysql+DRIVER://...)"
+    expected = "expected sqlite:///FOLDER/FILE.db or postgresql://USER:PASSWORD@HOST/NAME or mysql://..."
     try:
         parsed = sa.make_url(url)
         backend = parsed.get_backend_name()
@@ -314,9 +319,8 @@ def _checked(url: str) -> sa.URL:
         raise InputError(f"--storage: {expected}, got the scheme {parsed.drivername!r}")
     if backend == "sqlite":
         return parsed.set(database=str(_sqlite_file(parsed.database)))
-    if parsed.drivername == "postgresql" and importlib.util.find_spec("psycopg"):
-        return parsed.set(drivername="postgresql+psycopg")
-    return parsed
+    driver = DRIVERS.get(parsed.drivername, "")
+    return parsed.set(drivername=f"{parsed.drivername}+{driver}") if driver and importlib.util.find_spec(driver) else parsed
 
 
 def _sqlite_file(name: str | None) -> Path:

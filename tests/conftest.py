@@ -1,4 +1,4 @@
-"""What do the tests share? A real PostgreSQL server, and a store that speaks S3."""
+"""What do the tests share? Real servers of PostgreSQL and MariaDB, and a store that speaks S3."""
 
 import logging
 import os
@@ -17,18 +17,26 @@ import pytest
 from studies.ledger import Store
 
 
+def run_as(user: str, folder: Path) -> list[str]:
+    """The words before a server's command: a server does not run as root. Its folder is the user's then."""
+    if os.geteuid():
+        return []
+    shutil.chown(folder, user, user)
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--pdeathsig=QUIT"]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class PostgreSQL:
-    """A server of its own on a free loopback port, run by somebody other than root, as PostgreSQL demands."""
+    """A server of its own on a free loopback port."""
 
     def __init__(self, binaries: Path, folder: Path):
         self._binaries, self._folder, self._names = binaries, folder, count()
-        self._as = []
-        if os.geteuid() == 0:
-            self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"]
-            shutil.chown(folder, "postgres", "postgres")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._as, self._port = run_as("postgres", folder), free_port()
         self._call("initdb", "--auth=trust", "--username=tuner", "--no-sync", f"--pgdata={folder / 'data'}")
 
     def start(self):
@@ -96,6 +104,38 @@ def postgresql():
 
 
 @pytest.fixture(scope="session")
+def mariadb():
+    """Makes a fresh database on a running server, and says its URL; skipped where MariaDB is not installed."""
+    if not shutil.which("mariadbd"):
+        pytest.skip("MariaDB's server is not installed (Debian: apt-get install mariadb-server)")
+    folder, port = Path(tempfile.mkdtemp(prefix="tuner-mariadb-")), free_port()
+    start, names = run_as("mysql", folder), (f"tuner{i}" for i in count())
+    options = [f"--datadir={folder / 'data'}", f"--socket={folder / 'socket'}", "--skip-grant-tables"]
+    subprocess.run([*start, "mariadb-install-db", "--no-defaults", options[0]], check=True, capture_output=True)
+    command = ["mariadbd", "--no-defaults", *options, f"--port={port}", "--bind-address=127.0.0.1"]
+    with open(folder / "log", "ab") as log:
+        server = subprocess.Popen([*start, *command], stdout=log, stderr=log)
+
+    def say(statement: str) -> int:
+        return subprocess.run(["mariadb", options[1], "--execute", statement], capture_output=True).returncode
+
+    def database() -> str:
+        assert say(f"CREATE DATABASE {(name := next(names))}") == 0
+        return f"mysql://tuner@127.0.0.1:{port}/{name}"
+
+    try:
+        deadline = time.monotonic() + 30
+        while say("SELECT 1"):
+            assert server.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield database
+    finally:
+        server.terminate()
+        server.wait(30)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
 def bucket():
     """The URL of a bucket in an S3 store on a free loopback port; processes started from here find it, too."""
     import fsspec
@@ -129,9 +169,11 @@ def postgresql_storage(postgresql):
     return url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.long)])
 def storage_url(request, tmp_path):
     """An empty storage, on each kind of database."""
+    if request.param == "mariadb":
+        return request.getfixturevalue("mariadb")()
     if request.param == "sqlite":
         return f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_storage'), tmp_path)}"
     url = request.getfixturevalue("postgresql_storage")
