@@ -115,6 +115,10 @@ class Search:
         """A plan that is to win whatever the rule says; results have been concluded from. Raises: Unseen, StageError."""
         raise NotImplementedError
 
+    def most(self, start: Plan) -> list[Plan]:
+        """See Stage."""
+        raise NotImplementedError
+
     def wants(self, start: Plan, trials: Sequence[Trial]) -> list[Plan]:
         try:
             self.conclude(start, Results(trials))
