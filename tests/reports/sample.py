@@ -141,7 +141,7 @@ def stage2(batch_sizes=(16, 32, 64, 128), momenta=(0.0, 0.5, 0.9, 0.95)) -> Stag
         evidence=(
             won.model_copy(update={"label": f"batch {first.plan.batch_size}, momentum {first.plan.momentum:g}"}),
             *(
-                candidate(f"batch {one.plan.batch_size}, momentum {one.plan.momentum:g}", [one], "validates worse")
+                candidate(f"batch {one.plan.batch_size}, momentum {one.plan.momentum:g}", [one], "its curve validates worse")
                 for one in rest
             ),
         ),

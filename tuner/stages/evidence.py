@@ -127,6 +127,13 @@ def repeated(
             seeds[place] = repeats
 
 
+def beside(metric: Metric, trials: Sequence[Trial], won: Sequence[Trial]) -> str:
+    """How a leader did beside the one that won, in words."""
+    if metric.gain(sample(metric, trials).mean, sample(metric, won).mean) > 0:
+        return "about as good, but dearer"
+    return "repeated with other seeds, not better" if len(trials) > 1 else "by its one run no better"
+
+
 @dataclass(frozen=True)
 class Gain:
     """What one training gives over another. mean, interval: of the metric, paired by seed, better being more; slower: its time a

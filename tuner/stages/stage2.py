@@ -18,7 +18,7 @@ from studies.plan import Plan, Segment
 from studies.schedule import Constant, Warmup
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import Verdict, candidate, cost, reason, repeated, sample, show, with_seeds
+from tuner.stages.evidence import Verdict, beside, candidate, cost, reason, repeated, sample, show, with_seeds
 from tuner.stages.racing import Race, Rungs, race
 from tuner.stages.stage import Elected, Results, Search, own
 
@@ -247,12 +247,12 @@ class Stage2(Search):
     def _evidence(self, search: Race, leaders: list[list[Trial]], place: int) -> Iterable[Candidate]:
         first = {trials[0].number for trials in leaders}
         for trials in sorted(leaders, key=lambda trials: trials is not leaders[place]):
-            outcome = "repeated with other seeds, not better" if len(trials) > 1 else "by its one run no better"
-            yield candidate(self.metric, _label(trials[0].plan), trials, "winner" if trials is leaders[place] else outcome)
+            outcome = "winner" if trials is leaders[place] else beside(self.metric, trials, leaders[place])
+            yield candidate(self.metric, _label(trials[0].plan), trials, outcome)
         for trial in sorted(search.trials, key=lambda trial: rules.better(self.metric, rules.height(self.metric, trial))):
             if trial.number not in first:
                 there = trial in search.finalists
-                outcome = "validates worse" if there else f"left at step {trial.last}: the better third went on"
+                outcome = "its curve validates worse" if there else f"left at step {trial.last}: the better third went on"
                 yield candidate(self.metric, _label(trial.plan), [trial], outcome, not there)
 
     def _warnings(self, start: Plan, search: Race, winner: Plan, elected: Elected) -> Iterable[str]:

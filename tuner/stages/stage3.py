@@ -15,7 +15,7 @@ from studies.plan import Plan, Segment
 from studies.schedule import Cosine, Exponential, Linear, Schedule, Sqrt
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import Verdict, candidate, cost, gain, reason, sample, show, verdict, with_seeds
+from tuner.stages.evidence import Verdict, beside, candidate, cost, gain, reason, sample, show, verdict, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
 
 BEFORE = 0.9
@@ -227,7 +227,7 @@ class Stage3(Search):
         yield candidate(self.metric, _label(leaders[place][0].plan), leaders[place], "winner")
         for trials in leaders:
             if trials is not leaders[place]:
-                yield candidate(self.metric, _label(trials[0].plan), trials, "repeated with other seeds, not better")
+                yield candidate(self.metric, _label(trials[0].plan), trials, beside(self.metric, trials, leaders[place]))
         for trial in sorted(tails, key=lambda trial: rules.better(self.metric, rules.final(self.metric, trial))):
             if trial.number not in repeated:
                 yield candidate(self.metric, _label(trial.plan), [trial], "worse at its end")

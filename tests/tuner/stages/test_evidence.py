@@ -5,7 +5,7 @@ import pytest
 from studies.plan import Plan, constant
 from studies.trial import Point, Trial
 from tests.tuner.stages.curves import ACCURACY
-from tuner.stages.evidence import repeated, verdict
+from tuner.stages.evidence import beside, repeated, verdict
 from tuner.stages.stage import Results, Unseen
 
 SPREAD = (-0.01, 0.0, 0.01)  # over the seeds; the standard error of a difference of two such means is 0.0082
@@ -67,3 +67,10 @@ def test_who_would_win_is_repeated_until_the_one_who_would_has_been(values, plac
 def test_a_cheaper_one_wins_only_against_a_better_one_that_has_been_repeated_too():
     values = {0.1: (0.90, 0.92, 0.90), 0.01: (0.90, 0.88, 0.91), 0.001: (0.86, 0.86, 0.86)}
     assert follow(values, cheap=lambda trials: trials[0].plan.lr) == (1, [3, 3, 1])
+
+
+def test_a_leader_that_is_ahead_is_not_called_worse():
+    won = leader(0.1, 0.9)
+    assert beside(ACCURACY, leader(0.01, 0.904), won) == "about as good, but dearer"
+    assert beside(ACCURACY, leader(0.01, 0.89), won) == "repeated with other seeds, not better"
+    assert beside(ACCURACY, leader(0.01, 0.89)[:1], won) == "by its one run no better"
