@@ -65,6 +65,11 @@ def with_seeds(plan: Plan, repeats: int) -> list[Plan]:
     return [plan.but(seed=plan.seed + i) for i in range(repeats)]
 
 
+def over_seeds(repeats: int) -> str:
+    """How often a plan is trained, in words."""
+    return f"over {repeats} shared seeds" if repeats > 1 else "under one seed"
+
+
 def show(value: float | None) -> str:
     """A number for a reader: four significant digits."""
     return "unknown" if value is None or not math.isfinite(value) else f"{value:.4g}"

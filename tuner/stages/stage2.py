@@ -18,7 +18,7 @@ from studies.plan import Plan, Segment
 from studies.schedule import Constant, Warmup
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import Verdict, beside, candidate, cost, reason, repeated, sample, show, with_seeds
+from tuner.stages.evidence import Verdict, beside, candidate, cost, over_seeds, reason, repeated, sample, show, with_seeds
 from tuner.stages.racing import Race, Rungs, race
 from tuner.stages.stage import Elected, Results, Search, own
 
@@ -227,7 +227,7 @@ class Stage2(Search):
             value=values.mean,
             interval=values.interval,
             values=values.values,
-            rule=f"the training loss screens, validation over {self.repeats} shared seeds decides; of equals the fewest steps",
+            rule=f"the training loss screens, validation {over_seeds(self.repeats)} decides; of equals the fewest steps",
             runner_up=None if won.second is None else leaders[won.second][0].plan,
             margin=won.margin,
             tie=won.tie,
@@ -235,8 +235,8 @@ class Stage2(Search):
             words=(
                 f"Batch size {winner.batch_size} with momentum {show(winner.momentum)} (rate {show(winner.lr)}): of"
                 f" {len(search.trials)} candidates {len(search.finalists)} went the whole way"
-                f"{f' and {again} were repeated with other seeds' if again else ''}; {metric.name} {show(values.mean)}.",
-                _told(won),
+                f"{f', {again} with several seeds' if again else ''}; {metric.name} {show(values.mean)}.",
+                _told(won, "seed noise" if self.repeats > 1 else "a single run's noise"),
                 f"The curve has converged at step {elected.marks['converged']}: the number of steps {change} {winner.steps}.",
             ),
             evidence=tuple(self._evidence(search, leaders, won.place)),
@@ -292,10 +292,10 @@ def _beyond_warmup(plan: Plan) -> int:
     return sum(segment.steps for segment in plan.segments[:-1]) + 1
 
 
-def _told(won: Verdict) -> str:
+def _told(won: Verdict, noise: str) -> str:
     if won.margin is None:
         return "No other pair came near it."
     if won.tie:
-        told = f"The leaders differ by no more than seed noise ({show(abs(won.margin))}): a tie"
+        told = f"The leaders differ by no more than {noise} ({show(abs(won.margin))}): a tie"
         return f"{told}, so the one with the fewest steps of those within a standard error of the best."
-    return f"Its margin over the next, {show(won.margin)}, is larger than seed noise."
+    return f"Its margin over the next, {show(won.margin)}, is larger than {noise}."

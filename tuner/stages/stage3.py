@@ -15,7 +15,7 @@ from studies.plan import Plan, Segment
 from studies.schedule import Cosine, Exponential, Linear, Schedule, Sqrt
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import Verdict, beside, candidate, cost, gain, reason, sample, show, verdict, with_seeds
+from tuner.stages.evidence import Verdict, beside, candidate, cost, gain, over_seeds, reason, sample, show, verdict, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
 
 BEFORE = 0.9
@@ -206,7 +206,7 @@ class Stage3(Search):
             value=values.mean,
             interval=values.interval,
             values=values.values,
-            rule=f"finished decays only, over {self.repeats} shared seeds; of equals the lazy one",
+            rule=f"finished decays only, {over_seeds(self.repeats)}; of equals the lazy one",
             runner_up=None if best.second is None else leaders[best.second][0].plan,
             margin=best.margin,
             tie=best.tie,

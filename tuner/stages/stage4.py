@@ -16,7 +16,7 @@ from studies.errors import StageError
 from studies.plan import Plan
 from studies.recipe import Recipe
 from studies.trial import Metric, Trial
-from tuner.stages.evidence import Gain, candidate, cost, gain, reason, sample, show, verdict, with_seeds
+from tuner.stages.evidence import Gain, candidate, cost, gain, over_seeds, reason, sample, show, verdict, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
 
 BAG: Mapping[str, Any] = {
@@ -110,7 +110,7 @@ class Stage4(Search):
             value=values.mean,
             interval=values.interval,
             values=values.values,
-            rule=f"finished trainings over {self.repeats} shared seeds; what gains more than a standard error is stacked",
+            rule=f"finished trainings {over_seeds(self.repeats)}; what gains more than a standard error is stacked",
             runner_up=second[0].plan if second else None,
             margin=total.mean - gain(metric, second, base).mean if second else None,
             tie=bool(beyond and beyond.tie),

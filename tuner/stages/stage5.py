@@ -13,7 +13,7 @@ from studies.finish import Distilled, Ensemble, Fold, Pruned, Views
 from studies.plan import Plan, Segment
 from studies.schedule import Constant
 from studies.trial import Metric, Trial
-from tuner.stages.evidence import candidate, cost, gain, reason, sample, show, with_seeds
+from tuner.stages.evidence import candidate, cost, gain, over_seeds, reason, sample, show, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
 
 FOLDS = 5
@@ -97,7 +97,7 @@ class Stage5(Search):
             value=values.mean,
             interval=values.interval,
             values=values.values,
-            rule=f"each is held against the plain winner, over {self.repeats} shared seeds; nothing is decided",
+            rule=f"each is held against the plain winner, {over_seeds(self.repeats)}; nothing is decided",
             warnings=tuple(self._warnings(found)),
             words=(
                 f"The plain winner has {metric.name} {show(values.mean)}; more than seed noise is gained by"
