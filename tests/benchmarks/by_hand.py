@@ -198,7 +198,7 @@ def cut(trial: Trial, steps: int) -> Trial:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--max-steps", type=int)
+    parser.add_argument("--max-steps", type=int, required=True)
     parser.add_argument("--eval-examples", type=int, required=True)
     parser.add_argument("--early-looks", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)

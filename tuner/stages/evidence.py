@@ -125,10 +125,10 @@ def repeated(
     while True:
         trials = results.see_each(map(with_seeds, leaders, seeds))
         won = verdict(metric, trials, cheap)
-        ahead = [won.second] if won.second is not None and won.margin < 0 else []
-        if all(seeds[place] == repeats for place in (won.place, *ahead)):
+        in_front = [won.place, won.second] if won.second is not None and won.margin < 0 else [won.place]
+        if all(seeds[place] == repeats for place in in_front):
             return trials, won
-        for place in (won.place, *ahead):
+        for place in in_front:
             seeds[place] = repeats
 
 

@@ -9,7 +9,7 @@ How the rate follows the batch is method/003 (Goyal et al. 2017, arXiv:1706.0267
 import math
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from studies.decision import QUESTIONS, Candidate, Decision
@@ -91,7 +91,7 @@ class Stage2(Search):
     def most(self, start: Plan) -> list[Plan]:
         plans = self._plans(start)
         leaders = sorted(plans, key=lambda plan: plan.steps)[-LEADERS:]
-        searched = plans if self.exhaustive or not plans[1:] else [start, *self._rungs.most(plans[1:])]
+        searched = plans if self.exhaustive else [start, *self._rungs.most(plans[1:])]
         nearby = self._nearby(start, leaders[-1], NEARBY)
         return [*searched, *nearby, *(plan for leader in leaders for plan in with_seeds(leader, self.repeats)[1:])]
 
@@ -147,13 +147,13 @@ class Stage2(Search):
         there, others = tuple(results.see([start])), self._plans(start)[1:]
         search = Race(there, tuple(trial for trial in there if not trial.broken))
         if others:
-            search += self._race(results, others, self._rungs)
+            search += self._race(results, others)
         if not search.finalists:
             told = "; ".join(f"{_label(trial.plan)} {reason(trial)}" for trial in search.trials)
             raise StageError(f"stage2: nothing trains ({told}); mend the task, or try --lr-scaling none")
         best, factors = rules.deep(self.metric, search.finalists, search.trials)[0], NEARBY
         while near := self._nearby(start, best.plan, factors):
-            around = self._race(results, [best.plan, *near], replace(self._rungs, fewest=2))
+            around = self._race(results, [best.plan, *near])
             search += Race(around.trials[1:], tuple(trial for trial in around.finalists if trial.plan != best.plan))
             ranked = rules.deep(self.metric, search.finalists, search.trials)
             if best in rules.level(self.metric, ranked):
@@ -161,9 +161,9 @@ class Stage2(Search):
             best, factors = ranked[0], [factor for plan, factor in near.items() if plan == ranked[0].plan]
         return search
 
-    def _race(self, results: Results, plans: list[Plan], rungs: Rungs) -> Race:
+    def _race(self, results: Results, plans: list[Plan]) -> Race:
         if not self.exhaustive:
-            return race(self.metric, results, plans, rungs)
+            return race(self.metric, results, plans, self._rungs)
         trials = tuple(results.see(plans))
         return Race(trials, tuple(trial for trial in trials if not trial.broken))
 
