@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -31,6 +32,15 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
+def wait_for(server: subprocess.Popen, ask: Callable[[], subprocess.CompletedProcess], log: Path):
+    """Until a server that has been started answers."""
+    deadline = time.monotonic() + 30
+    while (said := ask()).returncode:
+        alive = server.poll() is None and time.monotonic() < deadline
+        assert alive, f"{said.stdout}{said.stderr}{log.read_text()}"
+        time.sleep(0.05)
+
+
 class PostgreSQL:
     """A server of its own on a free loopback port."""
 
@@ -44,11 +54,7 @@ class PostgreSQL:
         options = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]  # the machine itself is never killed here
         with open(self._folder / "log", "ab") as log:
             self._server = subprocess.Popen([*self._as, *command, *options], cwd=self._folder, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
-        while (ready := self._call("pg_isready", *self._where, check=False)).returncode:
-            alive = self._server.poll() is None and time.monotonic() < deadline
-            assert alive, f"{ready.stdout}{ready.stderr}{(self._folder / 'log').read_text()}"
-            time.sleep(0.05)
+        wait_for(self._server, lambda: self._call("pg_isready", *self._where, check=False), self._folder / "log")
 
     def stop(self, how: int = signal.SIGINT):
         """Without waiting for the clients: their connections break."""
@@ -116,18 +122,15 @@ def mariadb():
     with open(folder / "log", "ab") as log:
         server = subprocess.Popen([*start, *command], stdout=log, stderr=log)
 
-    def say(statement: str) -> int:
-        return subprocess.run(["mariadb", options[1], "--execute", statement], capture_output=True).returncode
+    def say(statement: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["mariadb", options[1], "--execute", statement], capture_output=True, text=True)
 
     def database() -> str:
-        assert say(f"CREATE DATABASE {(name := next(names))}") == 0
+        say(f"CREATE DATABASE {(name := next(names))}").check_returncode()
         return f"mysql://tuner@127.0.0.1:{port}/{name}"
 
     try:
-        deadline = time.monotonic() + 30
-        while say("SELECT 1"):
-            assert server.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.05)
+        wait_for(server, lambda: say("SELECT 1"), folder / "log")
         yield database
     finally:
         server.terminate()
