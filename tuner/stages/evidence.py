@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from studies.decision import Candidate, Cost
+from studies.decision import QUESTIONS, Candidate, Cost, Decision
 from studies.errors import StageError
 from studies.plan import Plan
 from studies.trial import Metric, State, Trial
@@ -17,6 +17,43 @@ from tuner.stages.stage import Results
 def sample(metric: Metric, trials: Sequence[Trial]) -> Sample:
     """The metric at the end of one plan, over its seeds."""
     return Sample(tuple(final(metric, trial) for trial in trials))
+
+
+def sound(metric: Metric, trials: Sequence[Trial]) -> bool:
+    """None of them broke, and each ended with a finite number."""
+    return sample(metric, trials).finite and not any(trial.broken for trial in trials)
+
+
+def measured(stage: str, metric: Metric, trials: Sequence[Trial]) -> Sample:
+    """A sample that the stage cannot decide without.
+
+    Raises: StageError if one of its values is no finite number.
+    """
+    values = sample(metric, trials)
+    for value, trial in zip(values.values, trials):
+        if not math.isfinite(value):
+            where = f"at step {trial.plan.steps}, the end of lr {show(trial.plan.lr)} with seed {trial.plan.seed}"
+            raise StageError(f"{stage}: {metric.name} is {value} {where}: mend metrics(), or take another --metric")
+    return values
+
+
+def decision(stage: str, metric: Metric, won: Sequence[Trial], results: Results, saved: int = 0, **told: Any) -> Decision:
+    """A decision, by what all have in common. won: the winner's trials, one a seed; saved: see `cost`; told: the rest of it.
+
+    Raises: StageError if the winner's metric is no finite number.
+    """
+    values = measured(stage, metric, won)
+    return Decision(
+        stage=stage,
+        question=QUESTIONS[stage],
+        metric=metric,
+        winner=won[0].plan,
+        value=values.mean,
+        interval=values.interval,
+        values=values.values,
+        cost=cost(results.seen.values(), saved),
+        **told,
+    )
 
 
 def candidate(metric: Metric, label: str, trials: Sequence[Trial], outcome: str, pruned: bool = False) -> Candidate:
@@ -36,7 +73,9 @@ def candidate(metric: Metric, label: str, trials: Sequence[Trial], outcome: str,
 
 
 def reason(trial: Trial) -> str:
-    """Why a broken trial is out, in a few words: the last line of its error."""
+    """Why a trial is out, in a few words: the last line of its error; without one, there was nothing to judge it by."""
+    if not trial.broken:
+        return "never had a finite metric"
     last = trial.error.strip().splitlines()[-1] if trial.error.strip() else "no reason kept"
     return f"{'diverged' if trial.state is State.DIVERGED else 'failed'}: {last}"[:200]
 
@@ -91,17 +130,18 @@ def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[
 
     It is a tie if another differs from the best by no more than seed noise. That they cannot be told apart does not make them
     equals: the lowest `cheap` is taken of those within one standard error of the best (Breiman et al. 1984, Classification and
-    Regression Trees, 3.4.3). With one seed, the wobble of single runs stands for the noise. Broken leaders never win.
+    Regression Trees, 3.4.3). With one seed, the wobble of single runs stands for the noise. What is not sound never wins.
 
-    Raises: StageError if all are broken.
+    Raises: StageError if nothing is.
     """
     samples = [sample(metric, trials) for trials in leaders]
-    sound = [i for i, trials in enumerate(leaders) if samples[i].finite and not any(trial.broken for trial in trials)]
-    ranked = sorted(sound, key=lambda i: better(metric, samples[i].mean))
+    fit = [i for i, trials in enumerate(leaders) if sound(metric, trials)]
+    ranked = sorted(fit, key=lambda i: better(metric, samples[i].mean))
     if not ranked:
-        raise StageError("with other seeds, every leader diverged or failed; lower the rates, or mend the task")
+        told = f"every leader diverged, failed or ended without a finite {metric.name}"
+        raise StageError(f"with other seeds, {told}; lower the rates, or mend the task")
     best = ranked[0]
-    seeds = noise([samples[i] for i in sound]) or Noise(max(wobble(metric, leaders[i][0]) for i in sound), math.inf)
+    seeds = noise([samples[i] for i in fit]) or Noise(max(wobble(metric, leaders[i][0]) for i in fit), math.inf)
     behind = {i: metric.gain(samples[best].mean, samples[i].mean) for i in ranked}
     equals = [i for i in ranked if behind[i] <= seeds.error(samples[best], samples[i])]
     winner = min(equals, key=lambda i: (cheap(leaders[i]), ranked.index(i)))

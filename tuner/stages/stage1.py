@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from studies.decision import QUESTIONS, Candidate, Decision
+from studies.decision import Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan, constant
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import candidate, cost, reason, show
+from tuner.stages.evidence import candidate, decision, reason, show
 from tuner.stages.racing import Race, Rungs, race
 from tuner.stages.stage import Elected, Results, Search
 
@@ -137,15 +137,16 @@ class Stage1(Search):
         metric, won, deep = self.metric, self._winner(sweep), rules.deep(self.metric, sweep.finalists, sweep.trials)
         elected = self._elected(start, results, won)
         [winner] = elected.trials
-        second = next((trial for trial in [*deep, *sweep.finalists] if trial is not won), None)
+        others = (trial for trial in [*deep, *sweep.finalists] if trial is not won)
+        second = next((trial for trial in others if math.isfinite(rules.height(metric, trial))), None)
         tie = won in deep and second in rules.level(metric, deep)
         ratio = elected.marks["update_ratio"]
-        return Decision(
-            stage=self.name,
-            question=QUESTIONS[self.name],
-            metric=metric,
-            winner=winner.plan,
-            value=rules.final(metric, winner),
+        return decision(
+            self.name,
+            metric,
+            elected.trials,
+            results,
+            sweep.steps_saved,
             rule="the training loss that falls fast and deep screens, validation decides; of equals the one that converged first",
             runner_up=second.plan if second else None,
             margin=metric.gain(rules.height(metric, won), rules.height(metric, second)) if second else None,
@@ -165,7 +166,6 @@ class Stage1(Search):
             ),
             evidence=tuple(self._evidence(sweep, won, deep)),
             marks=elected.marks,
-            cost=cost(results.seen.values(), sweep.steps_saved),
         )
 
     def _evidence(self, sweep: Race, won: Trial, deep: list[Trial]) -> Iterable[Candidate]:

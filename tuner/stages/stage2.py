@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from studies.decision import QUESTIONS, Candidate, Decision
+from studies.decision import Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan, Segment
 from studies.schedule import Constant, Warmup
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import Verdict, beside, candidate, cost, over_seeds, reason, repeated, sample, show, with_seeds
+from tuner.stages.evidence import Verdict, beside, candidate, decision, over_seeds, reason, repeated, sample, show, with_seeds
 from tuner.stages.racing import Race, Rungs, race
 from tuner.stages.stage import Elected, Results, Search, own
 
@@ -216,17 +216,15 @@ class Stage2(Search):
         self, start: Plan, results: Results, search: Race, leaders: list[list[Trial]], won: Verdict, elected: Elected
     ) -> Decision:
         metric, plan = self.metric, leaders[won.place][0].plan
-        winner, values = elected.trials[0].plan, sample(metric, elected.trials)
+        winner = elected.trials[0].plan
         again = sum(len(trials) > 1 for trials in leaders)
         change = "is trimmed to" if winner.steps < plan.steps else "grows to" if winner.steps > plan.steps else "stays"
-        return Decision(
-            stage=self.name,
-            question=QUESTIONS[self.name],
-            metric=metric,
-            winner=winner,
-            value=values.mean,
-            interval=values.interval,
-            values=values.values,
+        return decision(
+            self.name,
+            metric,
+            elected.trials,
+            results,
+            search.steps_saved,
             rule=f"the training loss screens, validation {over_seeds(self.repeats)} decides; of equals the fewest steps",
             runner_up=None if won.second is None else leaders[won.second][0].plan,
             margin=won.margin,
@@ -235,13 +233,12 @@ class Stage2(Search):
             words=(
                 f"Batch size {winner.batch_size} with momentum {show(winner.momentum)} (rate {show(winner.lr)}): of"
                 f" {len(search.trials)} candidates {len(search.finalists)} went the whole way"
-                f"{f', {again} with several seeds' if again else ''}; {metric.name} {show(values.mean)}.",
+                f"{f', {again} with several seeds' if again else ''}; {metric.name} {show(sample(metric, elected.trials).mean)}.",
                 _told(won, "seed noise" if self.repeats > 1 else "a single run's noise"),
                 f"The curve has converged at step {elected.marks['converged']}: the number of steps {change} {winner.steps}.",
             ),
             evidence=tuple(self._evidence(search, leaders, won.place)),
             marks=elected.marks,
-            cost=cost(results.seen.values(), search.steps_saved),
         )
 
     def _evidence(self, search: Race, leaders: list[list[Trial]], place: int) -> Iterable[Candidate]:

@@ -9,13 +9,27 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from studies.decision import QUESTIONS, Candidate, Decision
+from studies.decision import Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan, Segment
 from studies.schedule import Cosine, Exponential, Linear, Schedule, Sqrt
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import Verdict, beside, candidate, cost, gain, over_seeds, reason, sample, show, verdict, with_seeds
+from tuner.stages.evidence import (
+    Verdict,
+    beside,
+    candidate,
+    cost,
+    decision,
+    gain,
+    measured,
+    over_seeds,
+    reason,
+    sample,
+    show,
+    verdict,
+    with_seeds,
+)
 from tuner.stages.stage import Elected, Results, Search, own
 
 BEFORE = 0.9
@@ -159,18 +173,15 @@ class Stage3(Search):
 
     def _flat(self, results: Results, control: list[Trial], lazy: list[Trial], helps: Verdict) -> Decision:
         """It does not help: the constant rate stays."""
-        metric, values = self.metric, sample(self.metric, control)
+        metric = self.metric
         gained = gain(metric, lazy, control).mean
         where = " under the first seed" if len(lazy) < len(control) else ""
         told = "no more than seed noise" if helps.tie else "which is worse"
-        return Decision(
-            stage=self.name,
-            question=QUESTIONS[self.name],
-            metric=metric,
-            winner=control[0].plan,
-            value=values.mean,
-            interval=values.interval,
-            values=values.values,
+        return decision(
+            self.name,
+            metric,
+            control,
+            results,
             rule="the lazy linear decay against the constant rate, over shared seeds: without a gain beyond noise, no decay",
             runner_up=lazy[0].plan,
             margin=-gained if math.isfinite(gained) else None,
@@ -186,7 +197,6 @@ class Stage3(Search):
                 candidate(metric, "linear from the first step", lazy, f"no gain{where}"),
             ),
             marks={"lazy_gain": gained if math.isfinite(gained) else 0.0},
-            cost=cost(results.seen.values()),
         )
 
     def _decision(
@@ -196,16 +206,13 @@ class Stage3(Search):
         metric = self.metric
         best = verdict(metric, leaders, cheap=lambda trials: (trials is not leaders[0], -_begin(trials[0].plan)))
         won, values = leaders[best.place][0].plan, sample(metric, leaders[best.place])
-        before = sample(metric, control)
+        before = measured(self.name, metric, control)
         spent = cost(results.seen.values())
-        return Decision(
-            stage=self.name,
-            question=QUESTIONS[self.name],
-            metric=metric,
-            winner=won,
-            value=values.mean,
-            interval=values.interval,
-            values=values.values,
+        return decision(
+            self.name,
+            metric,
+            leaders[best.place],
+            results,
             rule=f"finished decays only, {over_seeds(self.repeats)}; of equals the lazy one",
             runner_up=None if best.second is None else leaders[best.second][0].plan,
             margin=best.margin,
@@ -219,7 +226,6 @@ class Stage3(Search):
             ),
             evidence=tuple(self._evidence(control, leaders, best.place, tails)),
             marks={"peak": peak, "start": _begin(won), "lazy_gain": metric.gain(sample(metric, leaders[0]).mean, before.mean)},
-            cost=spent,
         )
 
     def _evidence(self, control: list[Trial], leaders: list[list[Trial]], place: int, tails: list[Trial]) -> Iterable[Candidate]:

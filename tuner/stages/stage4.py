@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from studies.decision import QUESTIONS, Candidate, Decision
+from studies.decision import Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan
 from studies.recipe import Recipe
 from studies.trial import Metric, Trial
-from tuner.stages.evidence import Gain, candidate, cost, gain, over_seeds, reason, sample, show, verdict, with_seeds
+from tuner.stages.evidence import Gain, candidate, decision, gain, over_seeds, reason, sample, show, sound, verdict, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
 
 BAG: Mapping[str, Any] = {
@@ -94,22 +94,20 @@ class Stage4(Search):
         best: list[Trial],
     ) -> Decision:
         metric, start, won = self.metric, base[0].plan, best[0].plan
-        values, before, total = sample(metric, best), sample(metric, base), gain(metric, best, base)
+        total = gain(metric, best, base)
         beyond = verdict(metric, [base, best], cheap=_parts) if best is not base else None
-        rest = [trials for trials in (*alone, *stacks) if trials is not best and not any(trial.broken for trial in trials)]
+        rest = [trials for trials in (*alone, *stacks) if trials is not best and sound(metric, trials)]
         others = (base, *rest) if best is not base else rest
         second = max(others, key=lambda trials: gain(metric, trials, base).mean, default=None)
         told = "Nothing in the bag helps: the training stays as it is."
         if best is not base:
-            told = f"{_label(start, won)} helps: {metric.name} {show(before.mean)} without, {show(values.mean)} with it."
-        return Decision(
-            stage=self.name,
-            question=QUESTIONS[self.name],
-            metric=metric,
-            winner=won,
-            value=values.mean,
-            interval=values.interval,
-            values=values.values,
+            without, having = (show(sample(metric, trials).mean) for trials in (base, best))
+            told = f"{_label(start, won)} helps: {metric.name} {without} without, {having} with it."
+        return decision(
+            self.name,
+            metric,
+            best,
+            results,
             rule=f"finished trainings {over_seeds(self.repeats)}; what gains more than a standard error is stacked",
             runner_up=second[0].plan if second else None,
             margin=total.mean - gain(metric, second, base).mean if second else None,
@@ -123,7 +121,6 @@ class Stage4(Search):
             ),
             evidence=tuple(self._evidence(base, alone, gains, stacks, best)),
             marks={_label(start, trials[0].plan): one.mean for trials, one in zip(alone, gains) if math.isfinite(one.mean)},
-            cost=cost(results.seen.values()),
         )
 
     def _evidence(

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from studies.decision import QUESTIONS, Candidate, Decision
+from studies.decision import Candidate, Decision
 from studies.errors import StageError
 from studies.finish import Distilled, Ensemble, Fold, Pruned, Views
 from studies.plan import Plan, Segment
 from studies.schedule import Constant
 from studies.trial import Metric, Trial
-from tuner.stages.evidence import candidate, cost, gain, over_seeds, reason, sample, show, with_seeds
+from tuner.stages.evidence import candidate, decision, gain, over_seeds, reason, sample, show, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
 
 FOLDS = 5
@@ -86,21 +86,18 @@ class Stage5(Search):
         return Elected(_label(plan), results.see(with_seeds(plan, self.repeats)), {})
 
     def _decision(self, results: Results, base: list[Trial], found: Mapping[str, list[Trial]]) -> Decision:
-        metric, values = self.metric, sample(self.metric, base)
+        metric = self.metric
         rows = [self._row(way, trials, base) for way, trials in found.items()]
         sure = [row.label for row, trials in zip(rows, found.values()) if self._gains(trials, base)]
-        return Decision(
-            stage=self.name,
-            question=QUESTIONS[self.name],
-            metric=metric,
-            winner=base[0].plan,
-            value=values.mean,
-            interval=values.interval,
-            values=values.values,
+        return decision(
+            self.name,
+            metric,
+            base,
+            results,
             rule=f"each is held against the plain winner, {over_seeds(self.repeats)}; nothing is decided",
             warnings=tuple(self._warnings(found)),
             words=(
-                f"The plain winner has {metric.name} {show(values.mean)}; more than seed noise is gained by"
+                f"The plain winner has {metric.name} {show(sample(metric, base).mean)}; more than seed noise is gained by"
                 f" {', '.join(sure) or 'nothing of this'}.",
                 *(
                     [f"Over {self.folds} folds of all examples it is {show(fmean(sample(metric, found['folds']).values))}."]
@@ -109,7 +106,6 @@ class Stage5(Search):
                 ),
             ),
             evidence=(candidate(metric, "plain", base, "winner"), *rows),
-            cost=cost(results.seen.values()),
         )
 
     def _gains(self, trials: Sequence[Trial], base: Sequence[Trial]) -> bool:

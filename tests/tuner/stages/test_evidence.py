@@ -1,12 +1,22 @@
 """Who wins among leaders that were repeated with other seeds?"""
 
+import math
+
 import pytest
 
+from studies.errors import StageError
 from studies.plan import Plan, constant
 from studies.trial import Point, Trial
-from tests.tuner.stages.curves import ACCURACY
+from tests.tuner.stages import test_stage1 as first
+from tests.tuner.stages import test_stage2 as second
+from tests.tuner.stages import test_stage3 as third
+from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil
+from tests.tuner.stages.test_stage4 import BAG
 from tuner.stages.evidence import beside, repeated, verdict
-from tuner.stages.stage import Results, Unseen
+from tuner.stages.stage import Results, Unseen, run_stage
+from tuner.stages.stage3 import Stage3
+from tuner.stages.stage4 import Stage4
+from tuner.stages.stage5 import Stage5
 
 SPREAD = (-0.01, 0.0, 0.01)  # over the seeds; the standard error of a difference of two such means is 0.0082
 
@@ -74,3 +84,33 @@ def test_a_leader_that_is_ahead_is_not_called_worse():
     assert beside(ACCURACY, leader(0.01, 0.904), won) == "about as good, but dearer"
     assert beside(ACCURACY, leader(0.01, 0.89), won) == "repeated with other seeds, not better"
     assert beside(ACCURACY, leader(0.01, 0.89)[:1], won) == "by its one run no better"
+
+
+def same(plan, step):
+    """A training that no trick and no finish changes."""
+    return 1 / step, 0.8 + 0.001 * (plan.seed % 3)
+
+
+@pytest.mark.parametrize(
+    ("stage", "start", "draw"),
+    [
+        (first.STAGE, first.START, first.textbook),
+        (second.STAGE, second.START, second.best_at(64, 0.9, speed=4e-4)),
+        (third.STAGE, third.START, third.terrain(0.001)),
+        (Stage3(ACCURACY, 1_000, repeats=1), third.START, third.terrain(-0.1)),
+        (Stage4(ACCURACY, BAG), third.START, same),
+        (Stage5(ACCURACY), third.START, same),
+    ],
+    ids=["stage1", "stage2", "stage3", "stage3 under one seed", "stage4", "stage5"],
+)
+def test_a_winner_without_a_finite_metric_at_its_end_decides_nothing_and_the_error_says_what_to_mend(stage, start, draw):
+    examples = getattr(stage, "eval_examples", 1_000)
+    winner = run_stage(stage, start, Notebook(), Pencil(draw, examples)).winner
+
+    def holed(plan, step):
+        loss, accuracy = draw(plan, step)
+        return loss, math.nan if plan.but(seed=0).line == winner.line and step == winner.steps else accuracy
+
+    told = f"{stage.name}: accuracy is nan at step {winner.steps}, the end of lr {winner.lr:g} with seed 0: mend metrics"
+    with pytest.raises(StageError, match=told):
+        run_stage(stage, start, Notebook(), Pencil(holed, examples))

@@ -66,6 +66,11 @@ def test_one_that_breaks_is_told_and_out():
     assert any(warning.startswith("+ mixup diverged") for warning in decision.warnings)
 
 
+def test_one_that_ends_without_a_finite_metric_is_no_rival():
+    decision, _ = conclude(on(mixup=-math.inf), tricks=BAG[:1])
+    assert decision.winner == START and decision.runner_up is None and decision.margin is None
+
+
 def test_a_start_that_breaks_decides_nothing():
     with pytest.raises(StageError, match="what it starts from diverged"):
         conclude({frozenset(): math.nan})
