@@ -90,7 +90,7 @@ def deep(metric: Metric, trials: Sequence[Trial], field: Sequence[Trial] = ()) -
     falls = [best_so_far(trial.curve("train_loss")) for trial in trials]
     deepest = min(fall[-1][1] for fall in falls)
     firsts = [loss for trial in (*trials, *field) if not trial.broken for _, loss in trial.curve("train_loss")[:1]]
-    highest = max(filter(math.isfinite, firsts), default=deepest)
+    highest = max([deepest, *filter(math.isfinite, firsts)])  # where every loss rose, the deepest is the highest, too
     screened = [trial for trial, fall in zip(trials, falls) if fall[-1][1] <= deepest + DEPTH * (highest - deepest)]
     return sorted(screened, key=lambda trial: (*better(metric, height(metric, trial)), trial.number))
 

@@ -59,11 +59,13 @@ class Results:
     def of(self, plan: Plan) -> Trial | None:
         """The trial that went along this path to its end, cut there; or that broke on the way. None: not yet there."""
         trial = self._lines.get(plan.line)
-        if trial is None or (trial.last < plan.steps and not trial.broken):
+        if trial is None:
             return None
+        # The last point of what diverged is where it broke.
+        stood = trial.points[:-1] if trial.state is State.DIVERGED else trial.points
+        if not stood or stood[-1].step < plan.steps:
+            return trial if trial.broken else None
         points = tuple(point for point in trial.points if point.step <= plan.steps)
-        if trial.broken and trial.last < plan.steps:
-            return trial
         return replace(trial, plan=plan, state=State.COMPLETE, points=points, begun=min(trial.begun, plan.steps))
 
     def see(self, plans: Sequence[Plan]) -> list[Trial]:

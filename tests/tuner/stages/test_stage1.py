@@ -123,6 +123,29 @@ def test_when_nothing_trains_it_says_so_and_what_to_do():
         conclude(STAGE, lambda plan, step: (math.nan, 0.1))
 
 
+@pytest.mark.parametrize("step", [300, 400])
+def test_what_diverges_at_its_very_end_has_not_trained_either(step):
+    with pytest.raises(StageError, match=rf"no rate trains .*train loss is nan at step {step}[;)]"):
+        conclude(replace(STAGE, max_steps=400), lambda plan, at: (math.nan if at == step else 1.0, 0.1))
+
+
+def test_a_metric_that_is_never_finite_is_named_and_one_rate_s_is_no_rival():
+    with pytest.raises(StageError, match=r"no rate trains \(lr 1e-05 never had a finite metric; .*mend the task"):
+        conclude(STAGE, lambda plan, step: (1 / step, math.nan))
+
+    def draw(plan, step):
+        loss, accuracy = textbook(plan, step)
+        return loss, math.nan if plan.lr == 0.1 else accuracy
+
+    decision, _, _ = conclude(replace(STAGE, lrs=(0.1, 0.01, 0.001), exhaustive=True), draw)
+    assert decision.winner.lr == 0.01 and decision.runner_up.lr == 0.001 and math.isfinite(decision.margin)
+
+
+def test_losses_that_only_rise_are_decided_by_validation():
+    decision, _, _ = conclude(STAGE, lambda plan, step: (step, falling(0.2 * plan.lr, 0.0, 0.9)(step)[1]))
+    assert decision.winner.lr >= 0.1
+
+
 def test_a_curve_that_overfits_is_stopped_near_its_best():
     def overfitting(plan, step):
         loss, accuracy = textbook(plan, step)
