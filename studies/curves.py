@@ -12,7 +12,8 @@ sees on a plot, and (method 004) less than the safety margin buys."""
 
 
 def smooth(curve: Curve) -> list[tuple[int, float]]:
-    """Running median of three: takes out single spikes, keeps steps and edges. Values that are not finite are infinite."""
+    """Running median of three: takes out single spikes (halves them at the ends, where there are two), keeps steps and edges.
+    Values that are not finite are infinite."""
     values = [value if math.isfinite(value) else math.inf for _, value in curve]
     return [(step, median(values[max(0, i - 1) : i + 2])) for i, (step, _) in enumerate(curve)]
 

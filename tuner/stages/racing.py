@@ -41,7 +41,7 @@ class Race:
 
     @property
     def steps_saved(self) -> int:
-        """Steps that those left behind were spared: as far, in examples, as the finalists went."""
+        """Steps that those left behind were spared: as far, in examples, as whoever went furthest."""
         furthest = max(trial.plan.examples for trial in self.trials)
         return sum(furthest // trial.plan.batch_size - trial.last for trial in self.trials if not trial.broken)
 
@@ -102,14 +102,14 @@ def race(
         while behind := [
             i
             for i in set(_ranked(metric, trials, ends[:place])[:quota]) & set(hopeful(metric, trials, horizon))
-            if trials[i].last < goals[i].steps
+            if trials[i].plan.steps < goals[i].steps
         ]:
             for i, trial in zip(behind, results.see([goals[i] for i in behind])):
                 trials[i] = trial
         left = [trials[i] for i in hopeful(metric, trials, horizon)]
         if enough(left):
             return Race(tuple(trials), tuple(left))
-    finalists = [trial for trial, end in zip(trials, ends[-1]) if trial.last >= end.steps and not trial.broken]
+    finalists = [trial for trial, end in zip(trials, ends[-1]) if trial.plan.steps >= end.steps and not trial.broken]
     return Race(tuple(trials), tuple(finalists))
 
 
@@ -118,7 +118,7 @@ def _ranked(metric: Metric, trials: Sequence[Trial], rungs: Sequence[Sequence[Pl
     of equals the one with the fewest steps."""
 
     def standing(i: int) -> tuple[int, float, int, int]:
-        passed = [rung[i] for rung in rungs if trials[i].last >= rung[i].steps]
+        passed = [rung[i] for rung in rungs if trials[i].plan.steps >= rung[i].steps]
         fall = _fall(metric, trials[i])
         return -len(passed), _at(fall, passed[-1].examples) if passed and fall else math.inf, passed[-1].steps if passed else 0, i
 

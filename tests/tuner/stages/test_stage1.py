@@ -118,6 +118,14 @@ def test_to_resume_is_to_ask_again():
         assert run_stage(STAGE, START, again, runner).winner == decision.winner
 
 
+def test_curves_that_were_evaluated_at_other_steps_race_as_they_are():
+    """They have been beyond the new rungs, and have no point there; nobody goes back for one."""
+    _, study, _ = conclude(STAGE, textbook)
+    runner = Pencil(textbook, 1_300)
+    assert run_stage(replace(STAGE, eval_examples=1_300), START, study, runner).winner.lr == 0.01
+    assert len(runner.asked) < len(study.rows)
+
+
 def test_when_nothing_trains_it_says_so_and_what_to_do():
     with pytest.raises(StageError, match=r"no rate trains \(lr 1e-05 diverged: train loss is nan at step 100; .*--lrs"):
         conclude(STAGE, lambda plan, step: (math.nan, 0.1))
