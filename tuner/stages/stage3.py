@@ -70,6 +70,8 @@ class Stage3(Search):
     name: str = "stage3"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
+        if self.starts and not self._begins(start, peak=0):
+            raise StageError(f"stage3: {next(iter(self._left_out(start)))}")
         control, lazy = self._compared(start, results)
         if any(trial.broken for trial in control):
             broken = next(trial for trial in control if trial.broken)
@@ -105,7 +107,7 @@ class Stage3(Search):
 
     def _lazy(self, start: Plan) -> Plan:
         """Linearly to zero from the first step (after a warm-up, if the start has one)."""
-        warm = sum(segment.steps for segment in start.segments[:-1])
+        warm = _begin(start)
         steps = start.steps - warm
         interval = min(self.lazy_interval, max(1, steps // 10))
         return start.upto(warm).then(Segment(steps=steps, rate=Linear(lr=start.lr, over=steps, interval=interval)))
@@ -136,14 +138,22 @@ class Stage3(Search):
         return not _begin(plan) < peak < plan.steps or plan.at(peak) <= start.lr / 2
 
     def _begins(self, start: Plan, peak: int) -> list[int]:
-        if self.starts:
-            return sorted({begin for begin in self.starts if begin < start.steps})
-        return self._rounded(start, int(BEFORE * peak))
+        if not self.starts:
+            return self._rounded(start, int(BEFORE * peak))
+        return sorted(set(self.starts) - set(self._outside(start)))
+
+    def _outside(self, start: Plan) -> list[int]:
+        """Of the starts that are asked for, those where there is no constant rate to decay: in the warm-up it would jump up."""
+        return [begin for begin in self.starts if not _begin(start) < begin < start.steps]
+
+    def _left_out(self, start: Plan) -> Iterable[str]:
+        if outside := self._outside(start):
+            told = f"expected steps between {_begin(start)} and {start.steps}, where the rate is constant"
+            yield f"--starts: {told}; got {', '.join(map(str, outside))}"
 
     def _rounded(self, start: Plan, *begins: int) -> list[int]:
         """Down to whole evaluation intervals, where the trunk has its checkpoints; within the last segment of the start."""
-        every = start.every(self.eval_examples)
-        warm = sum(segment.steps for segment in start.segments[:-1])
+        every, warm = start.every(self.eval_examples), _begin(start)
         rounded = {max(warm + 1 if warm else every, begin // every * every) for begin in begins}
         return sorted(begin for begin in rounded if begin < start.steps)
 
@@ -217,7 +227,10 @@ class Stage3(Search):
             runner_up=None if best.second is None else leaders[best.second][0].plan,
             margin=best.margin,
             tie=best.tie,
-            warnings=tuple(_broken([trial for trials in [*leaders, tails] for trial in trials])),
+            warnings=(
+                *self._left_out(control[0].plan),
+                *_broken([trial for trials in [*leaders, tails] for trial in trials]),
+            ),
             words=(
                 f"Decay helps: {metric.name} {show(before.mean)} at the constant rate, {show(values.mean)} with {_label(won)}.",
                 f"Validation at the constant rate was best at step {peak}; {len(tails)} decays were tried besides the lazy one."

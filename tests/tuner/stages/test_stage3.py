@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from studies.plan import Plan, constant
-from studies.schedule import Exponential
+from studies.errors import StageError
+from studies.plan import Plan, Segment, constant
+from studies.schedule import Constant, Exponential, Warmup
 from studies.trial import Point, Trial
 from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil
 from tuner.stages.rules import peak
@@ -116,15 +117,24 @@ def test_one_seed_falls_back_on_the_wobble_of_the_run():
     assert decision.interval is None and decision.winner != START
 
 
-@pytest.mark.parametrize("warm", [500])
-def test_a_warm_up_stays_what_it_was(warm):
-    from studies.plan import Segment
-    from studies.schedule import Constant, Warmup
+WARMED = START.but(
+    segments=(Segment(steps=500, rate=Warmup(start=0.01, lr=0.1, over=500)), Segment(steps=5_500, rate=Constant(lr=0.1)))
+)
 
-    start = Plan(
-        batch_size=10,
-        segments=(Segment(steps=warm, rate=Warmup(start=0.01, lr=0.1, over=warm)), Segment(steps=5_500, rate=Constant(lr=0.1))),
-    )
+
+def test_a_warm_up_stays_what_it_was():
     study, runner = Notebook(), Pencil(terrain(0.05), 1_000)
-    run_stage(STAGE, start, study, runner)
-    assert all(row.plan.upto(warm) == start.upto(warm).but(seed=row.plan.seed) for row in study.rows)
+    run_stage(STAGE, WARMED, study, runner)
+    assert all(row.plan.upto(500) == WARMED.upto(500).but(seed=row.plan.seed) for row in study.rows)
+
+
+def test_starts_outside_of_the_constant_rate_are_named_and_none_at_all_is_an_error():
+    told = "--starts: expected steps between 500 and 6000, where the rate is constant; got 100, 500, 6000"
+    stage = Stage3(ACCURACY, 1_000, starts=(100, 500, 6_000, 2_000))
+    study = Notebook()
+    assert told in run_stage(stage, WARMED, study, Pencil(terrain(0.05), 1_000)).warnings
+    assert {sum(s.steps for s in row.plan.segments[:-1]) for row in study.rows} == {500, 2_000}  # the lazy one's and what is left
+    runner = Pencil(terrain(0.05), 1_000)
+    with pytest.raises(StageError, match=f"stage3: {told}$"):
+        run_stage(Stage3(ACCURACY, 1_000, starts=(100, 500, 6_000)), WARMED, Notebook(), runner)
+    assert not runner.asked
