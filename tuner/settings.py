@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -151,7 +152,7 @@ class Settings(Value):
                 "momentum": _nearest(0.9, holds.get("momentum")) if self.momentum is None else self.momentum,
                 "max_steps": max(1, max_steps // every) * every,
                 "eval_examples": eval_examples,
-                "early_looks": 0 if holds else EARLY_LOOKS,
+                "early_looks": 0 if holds else EARLY_LOOKS if self.early_looks is None else self.early_looks,
                 "seed": _first(self.seed, holds.get("seed")),
                 "repeats": 1 if holds else self.repeats,
                 "warmup": self.warmup and not holds,
@@ -184,38 +185,32 @@ class Settings(Value):
     def stage(self, name: str, workload: Workload, leaders: tuple[Plan, ...] = ()) -> Stage:
         """A stage as these (resolved) settings want it. leaders: the best of what was decided last, for the finish."""
         metric, holds = self.target(workload), self._holds(workload)
-        bounds = {"within": workload.nearest} if holds else {"within": self._shared, "early_looks": self.early_looks}
-        if name == "stage1":
-            return stage1.Stage1(metric, self.eval_examples, self.max_steps, self.lrs, self.refine, self.exhaustive, **bounds)
-        if name == "stage2":
-            own = (self.momentum,) if self.optimizer != "sgd" else stage2.MOMENTA
-            return stage2.Stage2(
-                metric,
-                self.eval_examples,
-                batch_sizes=self.batch_sizes or tuple(holds.get("batch_size", stage2.BATCH_SIZES)),
-                momenta=self.momenta or tuple(holds.get("momentum", own)),
-                search=self.search,
-                samples=self.trials,
-                lr_scaling=self.lr_scaling,
-                warmup=self.warmup,
-                repeats=self.repeats,
-                exhaustive=self.exhaustive,
-                **bounds,
-            )
-        if name == "stage4":
-            return stage4.Stage4(metric, tuple(self._tricks(workload)), self.repeats)
-        if name == "stage5":
-            student = getattr(workload, "has_student", False)
-            return stage5.Stage5(metric, leaders, self.folds, self.prune, student, self.skip, self.repeats)
-        return stage3.Stage3(
-            metric,
-            self.eval_examples,
-            starts=self.starts,
-            factors=self.factors,
-            intervals=self.intervals,
-            lazy_interval=self.lazy_interval,
-            repeats=self.repeats,
-        )
+        within = workload.nearest if holds else self._shared
+        match name:
+            case "stage1":
+                return self._as_set(stage1.Stage1, metric=metric, within=within)
+            case "stage2":
+                momenta = stage2.MOMENTA if self.optimizer in stage2.SUMMING else (self.momentum,)
+                return self._as_set(
+                    stage2.Stage2,
+                    metric=metric,
+                    batch_sizes=self.batch_sizes or tuple(holds.get("batch_size", stage2.BATCH_SIZES)),
+                    momenta=self.momenta or tuple(holds.get("momentum", momenta)),
+                    samples=self.trials,
+                    within=within,
+                )
+            case "stage3":
+                return self._as_set(stage3.Stage3, metric=metric)
+            case "stage4":
+                return self._as_set(stage4.Stage4, metric=metric, tricks=tuple(self._tricks(workload)))
+            case "stage5":
+                student = getattr(workload, "has_student", False)
+                return self._as_set(stage5.Stage5, metric=metric, leaders=leaders, pruned=self.prune, student=student)
+
+    def _as_set(self, stage: type[Stage], **derived: Any) -> Stage:
+        """A stage with what follows from elsewhere, and the rest of its fields as they are set here, by their names."""
+        set_here = {field.name: getattr(self, field.name) for field in fields(stage) if field.name in type(self).model_fields}
+        return stage(**set_here | derived)
 
     @property
     def at_a_time(self) -> int:

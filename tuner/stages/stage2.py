@@ -25,6 +25,9 @@ from tuner.stages.stage import Elected, Results, Search, own
 BATCH_SIZES = (32, 64, 128, 256)
 MOMENTA = (0.0, 0.5, 0.9, 0.95)
 
+SUMMING = ("sgd", "nesterov", "heavyball", "rmsprop", "lars")
+"""Optimizers whose momentum sums up their steps, so that a lasting direction is followed at lr / (1 - m); Adam's kin averages."""
+
 LEADERS = 3
 """How many go the whole way: the pair in which stage 1 looked, which has gone it, and the best of the others. And how many may
 be repeated with other seeds: the best, the next, and the cheapest of those a single run cannot tell from it."""
@@ -45,7 +48,7 @@ with the batch or as the momentum fell: momentum itself is a warm-up, of 1/(1 - 
 WARMUP_SHARE = 5 / 90
 """Share of the path that warming up takes: the paper's 5 epochs of 90."""
 
-LONGEST = 2.0
+LENGTHENED = 2.0
 """The number of steps may grow by so much when the winner has not converged."""
 
 Scaling = Literal["linear", "sqrt", "none"]
@@ -121,7 +124,7 @@ class Stage2(Search):
         if cell == start.upto(0):
             return start
         growth = (batch_size / start.batch_size) ** {"linear": 1.0, "sqrt": 0.5, "none": 0.0}[self.lr_scaling]
-        slip = (1 - momentum) / (1 - start.momentum) if self.lr_scaling != "none" and start.optimizer == "sgd" else 1.0
+        slip = (1 - momentum) / (1 - start.momentum) if self.lr_scaling != "none" and start.optimizer in SUMMING else 1.0
         lr = float(f"{start.lr * growth * slip:.6g}")
         steps = self._length(start, cell)
         if growth * slip <= GROWTH or not self.warmup:
@@ -187,7 +190,7 @@ class Stage2(Search):
     def _lengthened(self, results: Results, trial: Trial) -> Trial:
         """The winner, followed on while it has not converged, up to the limit."""
         every = trial.plan.every(self.eval_examples)
-        longest = self.within(trial.plan.to(math.floor(trial.plan.steps * LONGEST)))
+        longest = self.within(trial.plan.to(math.floor(trial.plan.steps * LENGTHENED)))
         limit = (longest.steps if longest else 0) // every * every
         while self._step_nums(trial) > trial.plan.steps and trial.plan.steps < limit:
             [longer] = results.see([trial.plan.to(min(self._step_nums(trial), limit))])

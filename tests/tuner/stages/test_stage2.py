@@ -4,13 +4,15 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 from studies.errors import StageError
 from studies.plan import Plan, constant
 from studies.schedule import Warmup
 from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil, falling
+from trainables.recipe.optimizers import OPTIMIZERS
 from tuner.stages.stage import Results, run_stage
-from tuner.stages.stage2 import WARMUP_SHARE, Stage2
+from tuner.stages.stage2 import SUMMING, WARMUP_SHARE, Stage2
 
 START = constant(Plan(batch_size=64, momentum=0.9), 0.1, 1_000)
 STAGE = Stage2(ACCURACY, eval_examples=1_280, batch_sizes=(32, 64, 128, 256), momenta=(0.0, 0.5, 0.9))
@@ -53,6 +55,23 @@ def test_the_rate_follows_batch_and_momentum_and_is_warmed_up_to_where_it_grew()
     assert len(STAGE.at(START, 32, 0.9).segments) == len(STAGE.at(START, 128, 0.9).segments) == 1
     assert Stage2(ACCURACY, 1_280, lr_scaling="none").at(START, 256, 0.0).lr == 0.1
     assert Stage2(ACCURACY, 1_280, lr_scaling="sqrt").at(START, 256, 0.9).lr == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_rate_follows_the_momentum_where_steps_are_summed_up(name):
+    def pace(momentum):
+        """A step's length, after many along one gradient."""
+        weight = torch.nn.Parameter(torch.full((1,), 1e3, dtype=torch.float64))
+        made = OPTIMIZERS[name]([weight], momentum)
+        for _ in range(300):
+            before, weight.grad = weight.item(), torch.ones_like(weight)
+            made.param_groups[0]["lr"] = 1e-3
+            made.step()
+        return before - weight.item()
+
+    grows = pace(0.9) / pace(0.5)
+    assert grows == pytest.approx(5.0 if name in SUMMING else 1.0, rel=0.1)
+    assert STAGE.at(START.but(optimizer=name), 64, 0.5).lr == pytest.approx(0.1 * (5.0 if name in SUMMING else 1.0))
 
 
 def test_budgets_are_counted_in_examples():

@@ -1,0 +1,39 @@
+"""What becomes of what a person sets."""
+
+import pytest
+
+from studies.trial import Metric
+from trainables.task import load_task
+from tuner.settings import EARLY_LOOKS, Settings
+from tuner.stages.stage1 import Stage1
+from tuner.stages.stage2 import MOMENTA, Stage2
+from tuner.stages.stage3 import Stage3
+from tuner.stages.stage5 import Stage5
+
+DIGITS, ACCURACY = load_task("digits"), Metric(name="accuracy", mode="max")
+
+
+def test_a_stage_gets_what_is_set_for_it():
+    settings = Settings(
+        eval_examples=640, max_steps=100, lrs=(0.1,), refine=True, exhaustive=True, repeats=2, early_looks=1,
+        batch_sizes=(8, 64), momenta=(0.5,), search="random", trials=5, lr_scaling="sqrt", warmup=False,
+        starts=(50,), factors=(0.3,), intervals=(7,), lazy_interval=9, folds=4, prune=0.2, skip=("shift",),
+    ).resolve(DIGITS)  # fmt: skip
+    near = {"exhaustive": True, "within": settings._shared, "early_looks": 1}
+    stages = [
+        Stage1(ACCURACY, 640, 100, (0.1,), refine=True, **near),
+        Stage2(ACCURACY, 640, (8, 64), (0.5,), "random", 5, "sqrt", False, 2, **near),
+        Stage3(ACCURACY, 640, (50,), (0.3,), (7,), 9, 2),
+        Stage5(ACCURACY, (settings.start,), 4, 0.2, False, ("shift",), 2),
+    ]
+    assert [settings.stage(stage.name, DIGITS, (settings.start,)) for stage in stages] == stages
+
+
+@pytest.mark.parametrize(("optimizer", "momenta"), [("nesterov", MOMENTA), ("adam", (0.9,))])
+def test_momentum_is_searched_where_it_is_sgd_s(optimizer, momenta):
+    assert Settings(optimizer=optimizer).resolve(DIGITS).stage("stage2", DIGITS).momenta == momenta
+
+
+@pytest.mark.parametrize(("given", "looks"), [(None, EARLY_LOOKS), (0, 0), (5, 5)])
+def test_early_looks_are_as_many_as_are_set(given, looks):
+    assert Settings(early_looks=given).resolve(DIGITS).early_looks == looks
