@@ -14,7 +14,7 @@ from statistics import median
 
 from reports.stages import StageResults
 from reports.words import brief, number
-from studies.curves import FLAT, Curve, best_so_far, settled, smooth, tenth
+from studies.curves import FLAT, HEALTHY, Curve, best_so_far, settled, smooth, tenth
 from studies.plan import Plan
 from studies.schedule import Constant
 from studies.study import StudyRecord
@@ -49,9 +49,6 @@ MAGNITUDE = 10.0
 """method/001: overfitting is a training loss that is not of the same order of magnitude as validation's."""
 
 RISES = "rises from the start"
-
-HEALTHY = 1e-3
-"""method/004: norm of an update over norm of the parameters (its 10^3 is a slip); a magnitude around it is healthy."""
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,9 @@ from reports.drawing import (
 )
 from reports.frames import curves_frame, evidence_frame, schedules_frame, trials_frame
 from reports.stages import StageResults
+from studies.curves import HEALTHY
 from studies.decision import Decision
 from studies.trial import Metric
-
-RATIO = 1e-3
-"""method/004's healthy ratio of update norm to parameter norm (its 10^3 is a slip), by its order of magnitude."""
 
 CAPTIONS = {
     "loss": "Training loss of every trial; the one to take falls fast and deep. A cross marks where one diverged.",
@@ -51,7 +49,7 @@ CAPTIONS = {
     "cells": "Validation for each batch size and momentum; brighter is better; framed: the winner; grey: left early, or broken.",
     "decays": "Validation under each decay, its schedule below. A decay that pays lifts the curve where its rate comes down.",
     "tricks": "Each by itself, and stacked: mean over the seeds and 95 % interval; the line is the training as it was.",
-    "update_ratio": "Norm of an update over norm of the weights; the band is one order of magnitude around 0.001.",
+    "update_ratio": f"Norm of an update over norm of the weights; the band is one order of magnitude around {HEALTHY:g}.",
 }
 
 
@@ -459,14 +457,14 @@ def update_ratio(trials: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     figure, [axes] = canvas(title, [3.4])
     positive = curves.assign(update_ratio=curves["update_ratio"].where(curves["update_ratio"] > 0))
     low, high = values[values > 0].min(), values[values > 0].max()
-    shown = (max(min(low, RATIO / 5) / 1.3, RATIO / 1000), min(max(high, RATIO * 5) * 1.3, RATIO * 1000))
+    shown = (max(min(low, HEALTHY / 5) / 1.3, HEALTHY / 1000), min(max(high, HEALTHY * 5) * 1.3, HEALTHY * 1000))
     _bundle(axes, trials, positive, "update_ratio", "step", 3.4, True, shown)
-    axes.axhspan(RATIO / math.sqrt(10), RATIO * math.sqrt(10), color=THIRD, alpha=0.13, linewidth=0, zorder=0)
-    axes.axhline(RATIO, color=THIRD, linewidth=1)
+    axes.axhspan(HEALTHY / math.sqrt(10), HEALTHY * math.sqrt(10), color=THIRD, alpha=0.13, linewidth=0, zorder=0)
+    axes.axhline(HEALTHY, color=THIRD, linewidth=1)
     axes.text(
         0.99,
-        RATIO / math.sqrt(10) / 1.1,
-        "rule of thumb: around 0.001",
+        HEALTHY / math.sqrt(10) / 1.1,
+        f"rule of thumb: around {HEALTHY:g}",
         color=THIRD,
         fontsize=SMALL,
         ha="right",

@@ -10,6 +10,9 @@ FLAT = 0.02
 """A curve has converged when all but this share of its whole descent lies behind it: what is left is less than the eye
 sees on a plot, and (method 004) less than the safety margin buys."""
 
+HEALTHY = 1e-3
+"""method/004's norm of an update over norm of the parameters (its 10^3 is a slip); a magnitude around it is healthy."""
+
 
 def smooth(curve: Curve) -> list[tuple[int, float]]:
     """Running median of three: takes out single spikes (halves them at the ends, where there are two), keeps steps and edges.

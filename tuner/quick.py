@@ -8,6 +8,7 @@ the rate at which the loss falls fastest. Where both agree the proposal is worth
 import math
 from dataclasses import dataclass
 
+from studies.curves import HEALTHY
 from studies.errors import StageError
 from studies.plan import Plan
 from trainables.trainable import Workload
@@ -19,7 +20,6 @@ BATCHES = 140
 READINGS = 14
 """How often the ramp is stopped to read the update ratio: twice for each factor of ten."""
 
-HEALTHY = 1e-3
 BLOWN = 4.0
 """The ramp ends when the loss is this many times its lowest."""
 

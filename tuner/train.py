@@ -10,8 +10,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from scipy.special import stdtrit
-
 from reports.export import Export, read_export
 from reports.files import write_whole
 from reports.progress import ProgressView
@@ -24,8 +22,7 @@ from trainables.parallel import gathered, load_spread
 from trainables.training import carry_out
 from tuner.pipeline import try_out
 from tuner.settings import Settings
-
-CONFIDENCE = 0.95
+from tuner.stages.rules import quantile
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def expected(export: Export) -> tuple[float, float] | None:
     n = len(export.values)
     if n < 2:
         return None
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * stdev(export.values) * math.sqrt(1 + 1 / n)
+    half = quantile(n - 1) * stdev(export.values) * math.sqrt(1 + 1 / n)
     return fmean(export.values) - half, fmean(export.values) + half
 
 

@@ -10,8 +10,9 @@ from matplotlib._pylab_helpers import Gcf
 from matplotlib.colors import to_hex
 
 from reports.drawing import SECOND, WON, apart, limits, spans
-from reports.figures import CAPTIONS, RATIO, figures
+from reports.figures import CAPTIONS, figures
 from reports.stages import StageResults
+from studies.curves import HEALTHY
 from studies.plan import Plan, constant
 from studies.trial import Metric, Point, State, Trial
 from tests.reports.sample import METRIC, STEPS, points, stage1, stage2, stage3, stage4, study, trial
@@ -208,7 +209,7 @@ def test_the_update_ratio_lies_in_its_band(sweep):
     axes = sweep["update_ratio"].axes[0]
     [band] = axes.patches
     low, high = band.get_extents().transformed(axes.transData.inverted()).intervaly
-    assert (low, high) == pytest.approx((RATIO / math.sqrt(10), RATIO * math.sqrt(10)))
+    assert (low, high) == pytest.approx((HEALTHY / math.sqrt(10), HEALTHY * math.sqrt(10)))
     assert axes.get_yscale() == "log" and "rule of thumb: around 0.001" in texts(sweep["update_ratio"])
     assert title(sweep["update_ratio"]).startswith("The winner's steps move the weights by 0.00")
 

@@ -142,7 +142,7 @@ class Sample:
         n = len(self.values)
         if n < 2 or not self.finite:
             return None
-        half = _quantile(n - 1) * math.sqrt(_variance(self.values) / n)
+        half = quantile(n - 1) * math.sqrt(_variance(self.values) / n)
         return (self.mean - half, self.mean + half)
 
 
@@ -164,7 +164,7 @@ class Noise:
 
     def reach(self, one: Sample, other: Sample) -> float:
         """The difference between their means that seeds alone exceed once in twenty times (Student's t)."""
-        return _quantile(self.freedom) * self.error(one, other)
+        return quantile(self.freedom) * self.error(one, other)
 
 
 def noise(samples: Sequence[Sample]) -> Noise | None:
@@ -176,7 +176,7 @@ def noise(samples: Sequence[Sample]) -> Noise | None:
     return Noise(math.sqrt(sum(_variance(values) * (len(values) - 1) for values in many) / freedom), freedom)
 
 
-def _quantile(freedom: float) -> float:
+def quantile(freedom: float) -> float:
     """Student's t within which the mean of CONFIDENCE of all samples lies."""
     from scipy.special import stdtrit  # half a second, for which the first training step does not wait
 

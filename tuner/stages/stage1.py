@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
+from studies.curves import HEALTHY
 from studies.decision import Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan, constant
@@ -159,7 +160,7 @@ class Stage1(Search):
                 f"Its curve has converged at step {elected.marks['converged']}; with the safety margin:"
                 f" {winner.plan.steps} steps.",
                 *(
-                    [f"Its updates move the weights by {show(ratio)} of their norm a step (rule of thumb: 0.001)."]
+                    [f"Its updates move the weights by {show(ratio)} of their norm a step (rule of thumb: {HEALTHY:g})."]
                     if ratio
                     else []
                 ),
