@@ -1,6 +1,5 @@
 """What is known, as tidy tables? pandas frames: for the figures, for CSV files, for a notebook."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -44,7 +43,7 @@ def _trial(stage: StageResults, trial: Trial) -> dict[str, Any]:
         "begun": trial.begun,
         "seconds": trial.points[-1].seconds if trial.points else 0.0,
         "metric": stage.metric.name,
-        "value": trial_value(stage, trial),
+        "value": trial.latest(stage.metric.name),
         "place": place,
         "label": said.label if said else "",
         "outcome": said.outcome if said else "",
@@ -53,12 +52,6 @@ def _trial(stage: StageResults, trial: Trial) -> dict[str, Any]:
         "line": trial.plan.line,
         "error": words.last_line(trial.error),
     }
-
-
-def trial_value(stage: StageResults, trial: Trial) -> float:
-    """The metric when it was last measured; NaN if it never was."""
-    curve = trial.curve(stage.metric.name)
-    return curve[-1][1] if curve else math.nan
 
 
 def _plan(plan: Plan) -> dict[str, Any]:

@@ -161,21 +161,17 @@ def write_trials(console: Console, stages: Sequence[StageResults]) -> None:
         ):
             table.add_column(words.plain(title), justify=justify)
         for trial in stage.trials:
-            value = words.number(_latest(stage, trial))
+            value = words.number(trial.latest(stage.metric.name))
             table.add_row(f"{trial.number}", trial.state.value, f"{trial.last:,}", value, words.brief(trial.plan))
         _print(console, table)
         console.print()
 
 
 def trial_summary(stage: StageResults, trial: Trial) -> dict[str, Any]:
-    """A trial as one of those of `tune trials --json`. value: the metric when it was last measured."""
+    """A trial as one of those of `tune trials --json`. value: the metric when it was last measured, NaN
+    if it never was."""
     told = {"stage": stage.name, "number": trial.number, "state": trial.state.value, "step": trial.last}
-    return told | {"value": _latest(stage, trial), "plan": trial.plan.describe(), "error": words.last_line(trial.error)}
-
-
-def _latest(stage: StageResults, trial: Trial) -> float | None:
-    curve = trial.curve(stage.metric.name)
-    return curve[-1][1] if curve else None
+    return told | {"value": trial.latest(stage.metric.name), "plan": trial.plan.describe(), "error": words.last_line(trial.error)}
 
 
 def wish_in_words(record: WishRecord) -> str:

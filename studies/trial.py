@@ -91,3 +91,8 @@ class Trial:
     def curve(self, name: str, upto: float = math.inf) -> list[tuple[int, float]]:
         """(step, value) of one of the values, where it was measured, up to a step."""
         return [(point.step, point.values[name]) for point in self.points if point.step <= upto and name in point.values]
+
+    def latest(self, name: str) -> float:
+        """One of the values when it was last measured; NaN if it never was. At the end of its path, of the deciding metric: what
+        training this plan again delivers."""
+        return next((point.values[name] for point in reversed(self.points) if name in point.values), math.nan)

@@ -35,11 +35,6 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def latest(trial: Trial, name: str) -> float | None:
-    """The last value of a metric that was measured, if it is a number."""
-    return next((finite(point.values[name]) for point in reversed(trial.points) if name in point.values), None)
-
-
 def measured(trial: Trial, metric: Metric) -> list[str]:
     """What was measured along a trial: the deciding metric first, then in the order of their first appearance."""
     found = dict.fromkeys(name for point in trial.points for name in point.values)
@@ -70,7 +65,7 @@ def row(trial: Trial, metric: Metric, winner: Plan | None, going: bool) -> View:
         "step": trial.last,
         "steps": plan.steps,
         "begun": trial.begun,
-        "value": latest(trial, metric.name),
+        "value": finite(trial.latest(metric.name)),
         "seconds": trial.points[-1].seconds if trial.points else 0.0,
         "error": words.last_line(trial.error),
         "winner": winner is not None and plan.line == winner.line,

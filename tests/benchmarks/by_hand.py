@@ -184,7 +184,7 @@ def by_hand(hand: Hand, max_steps: int, small: bool) -> dict:
     decays = [("exponential", start, factor, drop) for factor in stage3.FACTORS for drop in drops]
     decays += [linear(start), ("cosine", *linear(start)[1:]), ("sqrt", *linear(start)[1:])]
     tails = hand.run([cell | {"decay": decay} for decay in decays])
-    top = sorted(tails, key=lambda trial: -rules.final(METRIC, trial))[:2]
+    top = sorted(tails, key=lambda trial: -trial.latest(METRIC.name))[:2]
     chosen = [cell | {"decay": decays[trial.number]} for trial in top]
     finals = [lazy, *hand.seeded(chosen, top)]
     place = verdict(METRIC, finals, cheap=lambda trials: trials is not lazy).place
@@ -211,7 +211,7 @@ def main() -> None:
     hand = Hand(given.eval_examples, given.early_looks, given.seed)
     if given.cell:
         again = hand.run([given.cell | {"seed": given.seed + i} for i in range(given.seeds)])
-        print(json.dumps([rules.final(METRIC, trial) for trial in again]))
+        print(json.dumps([trial.latest(METRIC.name) for trial in again]))
         return
     cell = by_hand(hand, given.max_steps, given.small)
     print(json.dumps({"cell": cell, "examples": hand.examples}))

@@ -19,7 +19,6 @@ from tests.benchmarks.bed import MemoryStudy, answer, prepared, serial
 from tests.benchmarks.table import Figure, Result, less
 from trainables.trainable import Workload
 from tuner.settings import Settings
-from tuner.stages import rules
 from tuner.stages.evidence import with_seeds
 
 IMAGE = 1 / 359
@@ -64,7 +63,7 @@ def _again(settings: Settings, workload: Workload, plan: Plan, count: int) -> li
     study.plan(plans)
     with serial("digits", settings, workload) as runner:
         runner.run(plans, study.record)
-    return [rules.final(settings.target(workload), trial) for trial in study.trials()]
+    return [trial.latest(settings.target(workload).name) for trial in study.trials()]
 
 
 def _peer(settings: Settings, seed: int, small: bool, count: int) -> tuple[float, int, list[float]]:

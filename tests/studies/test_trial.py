@@ -1,5 +1,7 @@
 """What does a trial answer about itself?"""
 
+import math
+
 import pytest
 
 from studies.plan import Plan, constant
@@ -13,6 +15,7 @@ def test_curves_are_read_where_they_were_measured():
     trial = Trial(0, PLAN, points=points)
     assert trial.curve("train_loss") == [(10, 2.0), (20, 1.0)]
     assert trial.curve("accuracy", upto=20) == [(20, 0.5)]
+    assert (trial.latest("train_loss"), trial.latest("accuracy")) == (1.0, 0.6) and math.isnan(trial.latest("f1"))
     assert trial.last == 30 and Trial(0, PLAN).last == 0
 
 

@@ -10,13 +10,13 @@ from studies.decision import QUESTIONS, Candidate, Cost, Decision
 from studies.errors import StageError
 from studies.plan import Plan
 from studies.trial import Metric, State, Trial
-from tuner.stages.rules import Noise, Sample, better, final, noise, wobble
+from tuner.stages.rules import Noise, Sample, better, noise, wobble
 from tuner.stages.stage import Results
 
 
 def sample(metric: Metric, trials: Sequence[Trial]) -> Sample:
     """The metric at the end of one plan, over its seeds."""
-    return Sample(tuple(final(metric, trial) for trial in trials))
+    return Sample(tuple(trial.latest(metric.name) for trial in trials))
 
 
 def sound(metric: Metric, trials: Sequence[Trial]) -> bool:
@@ -199,7 +199,7 @@ def gain(metric: Metric, trials: Sequence[Trial], base: Sequence[Trial]) -> Gain
     pairs = list(zip(trials, base))
     if any(trial.broken for trial in trials):
         return Gain(-math.inf, None, math.nan)
-    paired = Sample(tuple(metric.gain(final(metric, one), final(metric, other)) for one, other in pairs))
+    paired = Sample(tuple(metric.gain(one.latest(metric.name), other.latest(metric.name)) for one, other in pairs))
     slower = median(_pace(one) / max(_pace(other), 1e-12) for one, other in pairs)
     return Gain(paired.mean if paired.finite else -math.inf, paired.interval, slower)
 

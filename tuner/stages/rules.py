@@ -42,12 +42,6 @@ def with_margin(step: float, every: int) -> int:
     return max(1, math.ceil(step * MARGIN / every - 1e-9)) * every
 
 
-def final(metric: Metric, trial: Trial) -> float:
-    """The metric at the end of the trial's path: what training this plan again delivers. NaN if it was not measured."""
-    curve = trial.curve(metric.name)
-    return curve[-1][1] if curve else math.nan
-
-
 def late(metric: Metric, trial: Trial) -> float:
     """The metric at the end of a single run, as the median of the last tenth of its evaluations (three at least): the last
     value alone is a draw. NaN if it was not measured."""

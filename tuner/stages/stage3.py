@@ -119,7 +119,7 @@ class Stage3(Search):
         alive = [trial for trial in trials if not trial.broken]
         if not alive or self.starts:
             return trials
-        best = min(alive, key=lambda trial: (rules.better(self.metric, rules.final(self.metric, trial)), trial.number))
+        best = min(alive, key=lambda trial: (rules.better(self.metric, trial.latest(self.metric.name)), trial.number))
         if rules.peak(self.metric, [best]) - peak <= MOVED * start.steps:
             return trials
         tail = candidates[trials.index(best)][1]
@@ -179,7 +179,7 @@ class Stage3(Search):
     def _leaders(self, tails: list[Trial], lazy: list[Trial]) -> list[Trial]:
         """The best at the end. (Who leads before the decay wins it less than half of the time: nothing is dropped earlier.)"""
         alive = [trial for trial in tails if not trial.broken and trial.plan != lazy[0].plan]
-        return sorted(alive, key=lambda t: (rules.better(self.metric, rules.final(self.metric, t)), t.number))[: LEADERS - 1]
+        return sorted(alive, key=lambda t: (rules.better(self.metric, t.latest(self.metric.name)), t.number))[: LEADERS - 1]
 
     def _flat(self, results: Results, control: list[Trial], lazy: list[Trial], helps: Verdict) -> Decision:
         """It does not help: the constant rate stays."""
@@ -247,7 +247,7 @@ class Stage3(Search):
         for trials in leaders:
             if trials is not leaders[place]:
                 yield candidate(self.metric, _label(trials[0].plan), trials, beside(self.metric, trials, leaders[place]))
-        for trial in sorted(tails, key=lambda trial: rules.better(self.metric, rules.final(self.metric, trial))):
+        for trial in sorted(tails, key=lambda trial: rules.better(self.metric, trial.latest(self.metric.name))):
             if trial.number not in repeated:
                 yield candidate(self.metric, _label(trial.plan), [trial], "worse at its end")
         yield candidate(self.metric, "constant", control, "the control")
