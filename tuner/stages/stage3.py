@@ -71,7 +71,7 @@ class Stage3(Search):
 
     def conclude(self, start: Plan, results: Results) -> Decision:
         if self.starts and not self._begins(start, peak=0):
-            raise StageError(f"stage3: {next(iter(self._left_out(start)))}")
+            raise StageError(f"stage3: {self._left_out(start)[0]}")
         control, lazy = self._compared(start, results)
         if any(trial.broken for trial in control):
             broken = next(trial for trial in control if trial.broken)
@@ -146,10 +146,10 @@ class Stage3(Search):
         """Of the starts that are asked for, those where there is no constant rate to decay: in the warm-up it would jump up."""
         return [begin for begin in self.starts if not _begin(start) < begin < start.steps]
 
-    def _left_out(self, start: Plan) -> Iterable[str]:
-        if outside := self._outside(start):
-            told = f"expected steps between {_begin(start)} and {start.steps}, where the rate is constant"
-            yield f"--starts: {told}; got {', '.join(map(str, outside))}"
+    def _left_out(self, start: Plan) -> list[str]:
+        outside = ", ".join(map(str, self._outside(start)))
+        told = f"--starts: expected steps between {_begin(start)} and {start.steps}, where the rate is constant; got {outside}"
+        return [told] if outside else []
 
     def _rounded(self, start: Plan, *begins: int) -> list[int]:
         """Down to whole evaluation intervals, where the trunk has its checkpoints; within the last segment of the start."""
