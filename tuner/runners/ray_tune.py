@@ -25,16 +25,15 @@ from tuner.runners import cluster
 from tuner.runners.bench import Bench, settle_in
 from tuner.runners.job import Agenda, Errand, Job
 from tuner.runners.probe import out_of_memory
+from tuner.runners.runner import TRIES, Stoppable, given_up
 
 log = logging.getLogger("tuner")
-
-TRIES = 3  # deaths of a plan's workers without new progress
 
 ERRAND = "errand"  # key of a config
 PROGRESS, RAISED, SHARE = "progress", "raised", "share"  # keys of a result
 
 
-class TuneRunner:
+class TuneRunner(Stoppable):
     """A `Runner` by way of ray.tune.Tuner: a trial per plan, reused actors, resources from what a plan takes.
 
     The options are those of `RayRunner`. All runs of one runner are one experiment, in a folder of its own in ray_tune,
@@ -45,7 +44,7 @@ class TuneRunner:
 
     def __init__(self, job: Job, address: str | None = None, workers: int | None = None, gpus_per_trial: float | None = None):
         self._job, self._workers, self._gpus = replace(job, fuse=False), workers, gpus_per_trial
-        self._stopped = self._closed = False
+        self._closed = False
         cluster.start(address, workers and workers * job.cpus)
         self._experiment: _Experiment | None = None
 
@@ -61,12 +60,7 @@ class TuneRunner:
                     record(progress)
             finally:
                 wave.stopped = lambda: True  # if record has raised, those at work save and stop, unheard
-        if self._stopped:
-            self._stopped = False
-            raise Interrupted("stopped; everything is saved: run again to go on")
-
-    def stop(self) -> None:
-        self._stopped = True
+        self._answer()
 
     def close(self) -> None:
         if not self._closed:
@@ -225,8 +219,7 @@ class _Experiment(threading.Thread):
         elif trial.config[ERRAND]["measure"]:
             self._learn(errand, 1.0)
         else:
-            words = f"{TRIES} workers in a row died of this plan without getting on; the last: {error}"
-            self._tell(trial, Progress(errand.plan, ended=State.FAILED, error=words))
+            self._tell(trial, given_up(errand.plan, error))
         self.over(trial)
 
 

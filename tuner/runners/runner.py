@@ -3,8 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from studies.errors import Interrupted
 from studies.plan import Plan
-from studies.trial import Progress
+from studies.trial import Progress, State
+
+TRIES = 3
+"""So many workers may die of a plan without getting on."""
 
 
 class Runner(Protocol):
@@ -30,3 +34,24 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Give back processes and memory. Twice is once."""
+
+
+class Stoppable:
+    """What runners have in common: a stop is answered by one Interrupted, by the run under way, else by the next."""
+
+    _stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def _answer(self) -> None:
+        """At a run's end. Raises: Interrupted if there was a stop."""
+        if self._stopped:
+            self._stopped = False
+            raise Interrupted("stopped; everything is saved: run again to go on")
+
+
+def given_up(plan: Plan, death: object) -> Progress:
+    """What is told of a plan that has had its TRIES; death: what is known of the last one."""
+    error = f"{TRIES} workers in a row died of this plan without getting on; the last: {death}"
+    return Progress(plan, ended=State.FAILED, error=error)

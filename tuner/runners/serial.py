@@ -3,20 +3,19 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from studies.errors import Interrupted
 from studies.plan import Plan
 from studies.trial import Progress
 from tuner.runners.bench import Bench
 from tuner.runners.job import Agenda, Errand, Job
 from tuner.runners.probe import Probes, out_of_memory
+from tuner.runners.runner import Stoppable
 
 
-class SerialRunner:
-    """A `Runner` without workers. A stop is answered by one Interrupted: by the run under way, else by the next."""
+class SerialRunner(Stoppable):
+    """A `Runner` without workers."""
 
     def __init__(self, job: Job):
         self._job = job
-        self._stopped = False
 
     @cached_property
     def _bench(self) -> Bench:
@@ -37,9 +36,7 @@ class SerialRunner:
                     continue
                 record(progress)
                 agenda.note(progress)
-        if self._stopped:
-            self._stopped = False
-            raise Interrupted("stopped; everything is saved: run again to go on")
+        self._answer()
 
     def _cohort(self, ready: list[Errand], company: list[Plan]) -> tuple[list[Errand], bool]:
         """Which of these go now, and whether fused."""
@@ -48,9 +45,6 @@ class SerialRunner:
         if not self._probes.fused(company):
             return ready[:1], False
         return ready[: self._probes.room(ready[0].plan)], True
-
-    def stop(self) -> None:
-        self._stopped = True
 
     def close(self) -> None:
         if bench := self.__dict__.pop("_bench", None):

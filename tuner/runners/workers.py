@@ -8,30 +8,28 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from studies.errors import Interrupted
 from studies.plan import Plan
 from studies.trial import Progress, State
 from tuner.runners import cluster
 from tuner.runners.crew import Crew, Hand, WorkerDied
 from tuner.runners.job import Agenda, Errand, Job
 from tuner.runners.probe import Probe, Probes, out_of_memory
+from tuner.runners.runner import TRIES, Stoppable, given_up
 
-TRIES = 3  # deaths of a plan's workers without new progress
 POLL_SECONDS = 0.1
 
 log = logging.getLogger("tuner")
 
 
-class RayRunner:
+class RayRunner(Stoppable):
     """The default `Runner`: long-lived Ray actors that keep torch, the data and the task warm from stage to stage.
 
     address: an existing Ray cluster whose machines share this folder; None starts Ray here, for this process alone.
     workers: None takes as many as there is room for. gpus_per_trial: None measures how many trials fit on a GPU.
     trial_timeout: seconds; a trial that has reported nothing for so long has FAILED, and its worker is ended.
     Ray and the workers start in the background, so what is wrong with them comes out of `run`: TuneError, or
-    InputError where what was asked for cannot be had. A stop is answered by one Interrupted: by the run under way,
-    else by the next. A worker that dies is replaced, and its plan tried again from its checkpoint; a plan whose
-    workers die three times without getting on has FAILED.
+    InputError where what was asked for cannot be had. A worker that dies is replaced, and its plan tried again from its
+    checkpoint; a plan whose workers die three times without getting on has FAILED.
     """
 
     def __init__(
@@ -43,7 +41,6 @@ class RayRunner:
         trial_timeout: float | None = None,
     ):
         self._job, self._workers, self._gpus, self._timeout = job, workers, gpus_per_trial, trial_timeout
-        self._stopped = False
         self._closed = False
         self._runs = 0
         cluster.start(address, workers and workers * job.cpus)
@@ -69,12 +66,7 @@ class RayRunner:
                 run.work(lambda: self._stopped)
             finally:
                 run.abandon()
-        if self._stopped:
-            self._stopped = False
-            raise Interrupted("stopped; everything is saved: run again to go on")
-
-    def stop(self) -> None:
-        self._stopped = True
+        self._answer()
 
     def close(self) -> None:
         if not self._closed:
@@ -203,8 +195,7 @@ class _Run:
                 log.warning("%s; its plan goes on from its checkpoint in another worker", death.what)
                 self._agenda.put_back(errand)
             else:
-                error = f"{deaths} workers in a row died of this plan without getting on; the last: {death}"
-                self._tell(Progress(errand.plan, ended=State.FAILED, error=error))
+                self._tell(given_up(errand.plan, death))
 
     def _tell(self, progress: Progress) -> None:
         self._agenda.note(progress)
