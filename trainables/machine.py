@@ -34,17 +34,42 @@ def settle(device: Literal["auto", "cpu", "cuda"], threads: int, processes: int 
     return device
 
 
-def gpu_share(workload: Workload, plan: Plan) -> float:
-    """The fraction of this process's GPU memory that the plan takes, in (0, 1]: measured on one real step and evaluation."""
+def card(device: str) -> str:
+    """The GPU that this process computes on, by its name and memory; "" if none."""
+    if device == "cpu":
+        return ""
+    has = torch.cuda.get_device_properties(0)
+    return f"{has.name}, {has.total_memory >> 20} MiB"
+
+
+def lost() -> bool:
+    """Whether this process has no more use of its GPU: after an error in a kernel (a failed assertion, an illegal address) each
+    further call to CUDA fails."""
+    try:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
+
+
+def gpu_share(workload: Workload, plan: Plan) -> tuple[float, float]:
+    """The fraction of this process's GPU memory that the plan takes, in (0, 1], and how much of it is not CUDA's context and the
+    data: measured on two real steps, as only the second finds an optimizer's state beside its gradients, an evaluation and a
+    state."""
     release()
     torch.cuda.reset_peak_memory_stats()
     trainable = workload.trainable(plan, "cuda")
-    trainable.train(1, plan.at(0))
+    if teachers := getattr(plan.finish, "teachers", ()):
+        trainable.enlist([workload.trainable(teacher, "cuda") for teacher in teachers])
+    trainable.train(2, plan.at(0))
     trainable.evaluate()
-    peak = torch.cuda.max_memory_reserved() + CONTEXT_BYTES
+    trainable.state()
+    peak = torch.cuda.max_memory_reserved()
     del trainable
     release()
-    return min(1.0, peak / torch.cuda.get_device_properties(0).total_memory)
+    total = torch.cuda.get_device_properties(0).total_memory
+    return min(1.0, (peak + CONTEXT_BYTES) / total), min(1.0, (peak - torch.cuda.memory_reserved()) / total)
 
 
 def release() -> None:

@@ -5,15 +5,17 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-from studies.errors import InputError
+from studies.errors import InputError, TuneError
 from studies.plan import Plan
-from studies.trial import Progress
+from studies.trial import Progress, State
 from tuner.runners.job import Errand, Job
-from tuner.runners.probe import Probe
+from tuner.runners.probe import Probe, headline, out_of_memory
 
 LOG_BYTES = 10_000_000
 """Of what a process prints, its beginning, half of this, and its end, a quarter, are kept."""
@@ -54,11 +56,38 @@ def _bound(log: Path) -> None:
                     file.write(b"\n[the log was full: what was printed here is left out]\n" + end)
 
 
-def bereft(progress: Progress) -> bool:
-    """Whether a plan has failed because a process died that had a share in it."""
+class LostError(TuneError):
+    """Have another process go on: this one has no more use of its GPU, or has lost one that had a share in a training."""
+
+
+@contextmanager
+def mortal() -> Iterator[None]:
+    """Within it, what makes this process, of a cluster, of no more use ends it; whoever takes its place goes on from the last
+    state."""
+    try:
+        yield
+    except (KeyboardInterrupt, LostError):  # nobody presses keys here: the task raised it, and means to end its process
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def check_whole(progress: Progress) -> None:
+    """Raises: LostError if a plan has failed because a process died that had a share in it."""
     from trainables.parallel import LOST
 
-    return LOST in progress.error
+    if LOST in progress.error:
+        raise LostError(progress.error)
+
+
+def _check_gpu(progress: Progress) -> None:
+    """Raises: LostError if what a plan has failed of leaves this process without its GPU."""
+    from trainables.machine import lost
+
+    if progress.ended is State.FAILED and not out_of_memory(progress) and lost():
+        error = LostError(f"{headline(progress)}: this process has lost its GPU; run again, --runner ray outlives such a plan")
+        error.add_note(progress.error)
+        raise error
 
 
 def _reopen() -> None:
@@ -77,7 +106,7 @@ class Bench:
 
     def __init__(self, job: Job):
         from trainables.checkpoints import Checkpoints
-        from trainables.machine import settle
+        from trainables.machine import card, settle
         from trainables.parallel import gathered, load_spread
         from trainables.task import check_unedited
 
@@ -85,12 +114,13 @@ class Bench:
         self._device = settle(job.device, job.threads, job.processes)
         self._workload = load_spread(job.task, job.data, job.processes, self._device, job.threads)
         check_unedited(self._workload, job.task, job.fingerprint)
+        self.card = card(self._device)
         self._checkpoints = Checkpoints(job.checkpoints, job.fingerprint)
         self._team = ExitStack()
         self._team.enter_context(gathered(self._workload))
 
     def carry_out(self, cohort: Sequence[Errand], fused: bool, stop: Callable[[], bool]) -> Iterator[Progress]:
-        """Its reports, as they come. Raises: StorageError."""
+        """Its reports, as they come. Raises: StorageError, LostError."""
         from trainables.machine import release, settle
         from trainables.training import carry_out
 
@@ -108,6 +138,7 @@ class Bench:
         ):
             os.chdir(self._folder)  # the task may have gone elsewhere
             _reopen()
+            _check_gpu(progress)
             yield progress
         release()
 
@@ -115,23 +146,28 @@ class Bench:
         self._team.close()
 
     def probe(self, plans: Sequence[Plan]) -> Probe:
-        """What the first of the plans takes, and whether fusing them pays, if they may be fused."""
+        """What the first of the plans takes, and whether fusing them pays, if they may be fused. Raises: LostError."""
+        from trainables.machine import release
+
+        try:
+            probe = self._measured(plans)
+        except Exception as error:  # the task's own: it will fail its plans when they are carried out
+            _check_gpu(Progress(plans[0], ended=State.FAILED, error=traceback.format_exc()))
+            probe = Probe(words=f"{type(error).__name__}: {error}", gpu_share=1.0 if self.card else 0.0, failed=True)
+        release()
+        return probe
+
+    def _measured(self, plans: Sequence[Plan]) -> Probe:
         from trainables.fused import fused_from
-        from trainables.machine import gpu_share, release
+        from trainables.machine import gpu_share
         from trainables.task import Supervision
 
-        share = 0.0
-        try:
-            if self._device != "cpu":
-                share = 1.0
-                share = gpu_share(self._workload, plans[0])
-                plans = plans[: int(1 / share)]
-            if self._job.fuse is False or not isinstance(self._workload, Supervision):
-                return Probe(gpu_share=share)
-            lanes = [self._workload.trainable(plan, self._device) for plan in plans]
-            fewest, words = fused_from(lanes, always=self._job.fuse is True)
-            del lanes
-            release()
-            return Probe(fewest, words, share)
-        except Exception as error:  # the task's own: it will fail its plans when they are carried out
-            return Probe(words=f"{type(error).__name__}: {error}", gpu_share=share)
+        memory = Probe()
+        if self.card:
+            share, more = gpu_share(self._workload, plans[0])
+            memory = Probe(gpu_share=share, gpu_more=more)
+        if self._job.fuse is False or not isinstance(self._workload, Supervision):
+            return memory
+        lanes = [self._workload.trainable(plan, self._device) for plan in plans[: memory.room()]]
+        fewest, words = fused_from(lanes, always=self._job.fuse is True)
+        return replace(memory, fused_from=fewest, words=words)

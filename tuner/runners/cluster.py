@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from studies.errors import InputError, TuneError
@@ -32,6 +33,11 @@ class Slots:
     workers: int
     cpus: int
     gpus: float
+
+    @property
+    def parts(self) -> int:
+        """How many of them really work at the same time: on one GPU they only take turns."""
+        return max(1, round(self.workers * min(1.0, self.gpus))) if self.gpus else self.workers
 
 
 class Session:
@@ -204,7 +210,8 @@ def machines() -> list[tuple[int, int]]:
 
 def slots(machines: Sequence[tuple[int, int]], job: Job, gpus: float | None, workers: int | None) -> Slots:
     """Where workers fit, machine by machine. gpus: wanted per worker; None: one for each process of a training that is shared,
-    else TRIALS_PER_GPU on each, if the CPUs suffice.
+    else TRIALS_PER_GPU on each, if the CPUs suffice, and no more than it takes for all the workers that are wanted: Ray fills
+    one GPU after another.
 
     Raises: InputError if not one fits, since Ray itself would wait for ever.
     """
@@ -220,11 +227,19 @@ def slots(machines: Sequence[tuple[int, int]], job: Job, gpus: float | None, wor
     elif job.processes > 1:
         gpus = float(job.processes)
     elif gpus is None:
-        gpus = 1 / max(1, min(TRIALS_PER_GPU, *(c // cpus // g for c, g in with_gpu)))
+        there = sum(g for _, g in with_gpu)
+        wanted = math.ceil(min(workers or math.inf, TRIALS_PER_GPU * there) / there)
+        gpus = 1 / max(1, min(wanted, *(c // cpus // g for c, g in with_gpu)))
     room = sum(int(min(c // cpus, _places(g, gpus))) for c, g in machines)
     if not room:
         raise InputError(f"expected room for a worker with {cpus} CPUs and {gpus:g} GPUs{found}")
     return Slots(min(room, workers or room), cpus, math.floor(gpus * 1e4) / 1e4)  # Ray counts in 1/10,000
+
+
+@cache
+def tell_no_cuda(machine: str) -> None:
+    """Warn of it, once."""
+    log.warning("%s: Ray has given a GPU, but PyTorch finds no CUDA device (a driver too old?): training is on the CPU", machine)
 
 
 def _places(gpus: int, each: float) -> float:

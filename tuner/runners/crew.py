@@ -14,8 +14,9 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from studies.errors import TuneError
 from studies.failpoints import failpoint
-from tuner.runners.cluster import Slots
+from tuner.runners.cluster import Slots, tell_no_cuda
 from tuner.runners.job import Errand, Job
+from tuner.runners.probe import Probe
 from tuner.runners.worker import Worker
 
 TAIL_BYTES = 2000
@@ -48,8 +49,9 @@ class Hand:
     """A worker as its driver knows it.
 
     waits: the answer that is expected of it, or the stream of them; None while it is idle. hear: what to do with one.
-    cohort: what it carries out. gpu: its name, "" if none; share: the part of that GPU's memory each of its errands may
-    take; load: the part they take together. heard: when something was last heard of it, by time.monotonic(). late: ended.
+    cohort: what it carries out. gpu: its name, "" if none; card: what kind that is. share: the part of that GPU's memory one
+    of its errands by itself may take; load: the part they take together; resident: the part that it keeps while it rests.
+    heard: when something was last heard of it, by time.monotonic(). late: ended.
     """
 
     actor: Any
@@ -58,15 +60,18 @@ class Hand:
     hear: Callable[["Hand", Any], None]
     name: str = "a process"
     gpu: str = ""
+    card: str = ""
     cohort: tuple[Errand, ...] = ()
     share: float = 0.0
     load: float = 0.0
+    resident: float = 0.0
     heard: float = 0.0
     late: bool = False
 
-    def ask(self, answer: Any, hear: Callable[["Hand", Any], None], cohort: Sequence[Errand], share: float) -> None:
-        self.waits, self.hear, self.cohort, self.share, self.load = answer, hear, tuple(cohort), share, share * len(cohort)
-        self.heard = time.monotonic()
+    def ask(self, answer: Any, hear: Callable[["Hand", Any], None], cohort: Sequence[Errand], memory: Probe) -> None:
+        self.waits, self.hear, self.cohort, self.heard = answer, hear, tuple(cohort), time.monotonic()
+        self.share, self.load = memory.gpu_share, memory.taken(len(cohort))
+        self.resident = max(self.resident, memory.resident)
 
     def rest(self) -> None:
         self.waits, self.cohort, self.share, self.load = None, (), 0.0, 0.0
@@ -74,21 +79,34 @@ class Hand:
 
 class Crew:
     """The workers of one driver; each that dies is replaced. timeout: seconds without a report after which one that is at work
-    is ended; None: never."""
+    is ended; None: never. parts: how many of them really work at the same time."""
 
     def __init__(self, job: Job, slots: Slots, timeout: float | None = None):
         self._job, self._slots, self._timeout = job, slots, timeout or math.inf
         self._numbers = itertools.count()
         self._stillborn = 0
         self._complain = time.monotonic() + PATIENCE_SECONDS
+        self.parts = slots.parts
         self.hands = [self._hire() for _ in range(slots.workers)]
 
     def idle(self) -> list[Hand]:
         return [hand for hand in self.hands if hand.waits is None]
 
     def load(self, gpu: str) -> float:
-        """The part of the GPU's memory that is spoken for."""
+        """The part of the GPU's memory that those at work on it may take."""
         return sum(hand.load for hand in self.hands if hand.gpu == gpu)
+
+    def free(self, hand: Hand) -> float:
+        """The part of its GPU's memory that the others there leave to it, those that rest included."""
+        others = [other for other in self.hands if other.gpu == hand.gpu and other is not hand]
+        return 1.0 - sum(max(other.load, other.resident) for other in others)
+
+    def relieve(self, hand: Hand) -> None:
+        """Have the others that rest on its GPU end, and with them what they keep there; until that is heard of them, it is not
+        free. Who comes in their place holds nothing before it is at work."""
+        for other in self.idle():
+            if other.gpu == hand.gpu and other.resident and other is not hand:
+                other.waits, other.hear = other.actor.leave.remote(), ignore
 
     def listen(self, seconds: float) -> None:
         """Let everyone who has something to say be heard; wait so long for the first.
@@ -147,6 +165,12 @@ class Crew:
             if self._stillborn > len(self.hands):  # more than one machine's loss can explain
                 raise TuneError(f"the workers do not start: {said}")
             return
-        hand.name, hand.gpu = said
+        hand.name, hand.gpu, hand.card = said
+        if self._slots.gpus and not hand.gpu:
+            tell_no_cuda(hand.name.rpartition(" ")[2])
         hand.rest()
         self._stillborn, self._complain = 0, math.inf
+
+
+def ignore(hand: Hand, said: Any) -> None:
+    """Nobody asks any more."""

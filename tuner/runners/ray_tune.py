@@ -22,15 +22,15 @@ from studies.errors import Interrupted, StorageError, TuneError
 from studies.plan import Plan
 from studies.trial import Progress, State
 from tuner.runners import cluster
-from tuner.runners.bench import Bench, settle_in
+from tuner.runners.bench import Bench, check_whole, mortal, settle_in
 from tuner.runners.job import Agenda, Errand, Job
-from tuner.runners.probe import out_of_memory
+from tuner.runners.probe import Probe, Probes, out_of_memory
 from tuner.runners.runner import TRIES, Stoppable, given_up
 
 log = logging.getLogger("tuner")
 
 ERRAND = "errand"  # key of a config
-PROGRESS, RAISED, SHARE = "progress", "raised", "share"  # keys of a result
+PROGRESS, RAISED, FOUND = "progress", "raised", "found"  # keys of a result
 
 
 class TuneRunner(Stoppable):
@@ -100,7 +100,6 @@ class _Experiment(threading.Thread):
         self._waves: SimpleQueue[_Wave | None] = SimpleQueue()
         self._wave: _Wave | None = None
         self._at_work: dict[str, Errand] = {}
-        self._shares: dict[tuple[str, int], float] = {}
         self._ending = self.broken = False
 
     def carry_out(self, wave: _Wave) -> None:
@@ -117,6 +116,7 @@ class _Experiment(threading.Thread):
         try:
             cluster.start().wait()
             self._slots = cluster.slots(cluster.machines(), self._job, self._gpus, self._workers)
+            self._probes = Probes(self._job, self._slots.parts, self._gpus)
             self._tuner().fit()
         except BaseException as error:
             self.broken = True
@@ -159,19 +159,18 @@ class _Experiment(threading.Thread):
                 return Searcher.FINISHED
         if self._wave.stopped() or not (errand := self._wave.agenda.take()):
             return None
-        kind = _kind(errand.plan)
-        measure = self._measured and kind not in self._shares
-        if measure and any(_kind(other.plan) == kind for other in self._at_work.values()):
+        measure = self._unknown(errand)
+        if measure and any(self._unknown(other) for other in self._at_work.values()):
             self._wave.agenda.put_back(errand)
             return None
         self._at_work[trial_id] = errand
-        gpus = 1.0 if measure else self._shares.get(kind, self._slots.gpus)
+        gpus = 1.0 if measure else max(self._slots.gpus, self._probes.memory(errand.plan).gpu_share)
         ours = {"keep": sorted(errand.keep), "gpus": gpus, "measure": measure, "bell": str(self._bell)}
         return {**errand.plan.describe(), ERRAND: ours}
 
-    @property
-    def _measured(self) -> bool:
-        return self._slots.gpus > 0 and not self._gpus and self._job.processes == 1
+    def _unknown(self, errand: Errand) -> bool:
+        """Whether it is to be measured first. On what kind of GPU, the first one tells that is."""
+        return self._slots.gpus > 0 and not self._probes.memory(errand.plan).gpu_share
 
     def look_up(self) -> None:
         """Several times a second: is there still reason to go on?"""
@@ -184,23 +183,28 @@ class _Experiment(threading.Thread):
         """A result has come. What is only for us is taken out of it, and what loggers like is put in."""
         if error := result.pop(RAISED, None):
             self._wave.said.put(error)
-        if share := result.pop(SHARE, None):
-            self._learn(self._at_work[trial.trial_id], share)
+        if found := result.pop(FOUND, None):
+            self._learn(self._at_work[trial.trial_id], *found, result["hostname"])
         if progress := result.pop(PROGRESS, None):
             result["state"] = str(progress.ended or State.RUNNING)
             if progress.points:
                 result.update(progress.points[-1].values, step=progress.points[-1].step)
             self._tell(trial, progress)
 
-    def _learn(self, errand: Errand, share: float) -> None:
-        """The part of a GPU that plans of this kind take; the errand is the next to be carried out."""
-        self._shares[_kind(errand.plan)] = min(1.0, max(self._slots.gpus, share))
+    def _learn(self, errand: Errand, card: str, found: Probe, machine: str) -> None:
+        """What plans of this kind take, on this kind of GPU; the errand is the next to be carried out."""
+        if not card:
+            cluster.tell_no_cuda(machine)
+            found = Probe(gpu_share=self._slots.gpus, failed=True)
+        self._probes = self._probes.on(card)
+        if self._unknown(errand):
+            self._probes.keep(errand.plan, found)
         self._wave.agenda.put_back(errand)
 
     def _tell(self, trial: Any, progress: Progress) -> None:
         agenda, share = self._wave.agenda, trial.config[ERRAND]["gpus"]
-        if out_of_memory(progress) and self._measured and share < 1:
-            self._learn(self._at_work[trial.trial_id], 2 * share)  # once more with twice the room, at last alone
+        if out_of_memory(progress) and self._probes.crowded(progress.plan, share):
+            agenda.put_back(self._at_work[trial.trial_id])  # once more with twice the room, at last alone
             return
         before = agenda.reached(progress.plan)
         agenda.note(progress)
@@ -217,15 +221,11 @@ class _Experiment(threading.Thread):
         if not isinstance(error, RayActorError):
             self._wave.said.put(error)
         elif trial.config[ERRAND]["measure"]:
-            self._learn(errand, 1.0)
+            self._probes.keep(errand.plan, Probe(gpu_share=1.0, failed=True))
+            self._wave.agenda.put_back(errand)
         else:
             self._tell(trial, given_up(errand.plan, error))
         self.over(trial)
-
-
-def _kind(plan: Plan) -> tuple[str, int]:
-    """What the memory of a plan depends on."""
-    return plan.optimizer, plan.batch_size
 
 
 def _error(trial: Any) -> BaseException:
@@ -306,14 +306,20 @@ class _Trial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         try:
-            if self._ours["measure"]:
-                return {SHARE: self._bench.probe([self._errand.plan]).gpu_share, DONE: True}
-            if self._reports is None:
-                self._reports = self._bench.carry_out([self._errand], False, Path(self._ours["bell"]).exists)
-            progress = next(self._reports, None)
+            with mortal():
+                return self._next()
         except TuneError as error:
             return {RAISED: error, DONE: True}
-        return {PROGRESS: progress} if progress else {RESULT_DUPLICATE: True}  # Tune's word for: it was the last one
+
+    def _next(self) -> dict[str, Any]:
+        if self._ours["measure"]:
+            return {FOUND: (self._bench.card, self._bench.probe([self._errand.plan])), DONE: True}
+        if self._reports is None:
+            self._reports = self._bench.carry_out([self._errand], False, Path(self._ours["bell"]).exists)
+        if progress := next(self._reports, None):
+            check_whole(progress)
+            return {PROGRESS: progress}
+        return {RESULT_DUPLICATE: True}  # Tune's word for: it was the last one
 
     @cached_property
     def _bench(self) -> Bench:

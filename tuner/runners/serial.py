@@ -23,15 +23,16 @@ class SerialRunner(Stoppable):
 
     @cached_property
     def _probes(self) -> Probes:
-        return Probes(self._job, workers=1)
+        return Probes(self._job, parts=1).on(self._bench.card)
 
     def run(self, plans: Sequence[Plan], record: Callable[[Progress], None], company: Sequence[Plan] = ()) -> None:
         agenda = Agenda(plans, company)
         while not self._stopped and (ready := agenda.ready()):
             cohort, fused = self._cohort(ready[0], agenda.company(ready[0][0].plan))
             agenda.begin(cohort)
+            share = self._probes.memory(cohort[0].plan).gpu_share
             for progress in self._bench.carry_out(cohort, fused, lambda: self._stopped):
-                if out_of_memory(progress) and len(cohort) > 1 and self._probes.crowded(progress.plan, 1 / len(cohort)):
+                if out_of_memory(progress) and len(cohort) > 1 and self._probes.crowded(progress.plan, share):
                     agenda.put_back(next(errand for errand in cohort if errand.plan == progress.plan))
                     continue
                 record(progress)
@@ -44,7 +45,7 @@ class SerialRunner(Stoppable):
             self._probes.keep(company[0], self._bench.probe(company))
         if not self._probes.fused(company):
             return ready[:1], False
-        return ready[: self._probes.room(ready[0].plan)], True
+        return ready[: self._probes.memory(ready[0].plan).room()], True
 
     def close(self) -> None:
         if bench := self.__dict__.pop("_bench", None):

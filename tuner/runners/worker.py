@@ -1,7 +1,6 @@
 """What does a worker do, in its own process, on whatever machine Ray has put it?"""
 
 import os
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ import ray
 from studies.failpoints import failpoint
 from studies.plan import Plan
 from studies.trial import Progress
-from tuner.runners.bench import Bench, bereft, settle_in
+from tuner.runners.bench import Bench, check_whole, mortal, settle_in
 from tuner.runners.job import Errand, Job
 from tuner.runners.probe import Probe
 
@@ -27,8 +26,8 @@ class Worker:
         self._job, self._folder, self._log = job, folder, log
         self._stopped = 0
 
-    def arrive(self) -> tuple[str, str]:
-        """Make the bench ready. Who this is; the GPU it works on ("" if none), by a name that no other GPU has.
+    def arrive(self) -> tuple[str, str, str]:
+        """Make the bench ready. Who this is; the GPU it works on ("" if none), by a name that no other GPU has, and its kind.
 
         Raises: TaskError, InputError.
         """
@@ -38,11 +37,13 @@ class Worker:
         self._bench = Bench(self._job)
         context = ray.get_runtime_context()
         gpus = context.get_accelerator_ids().get("GPU", [])
-        return name, f"{context.get_node_id()}:{gpus[0]}" if gpus else ""
+        card = self._bench.card if gpus else ""  # Ray may give a GPU that PyTorch cannot use
+        return name, f"{context.get_node_id()}:{gpus[0]}" if card else "", card
 
     def probe(self, plans: Sequence[Plan]) -> Probe:
         """See Bench."""
-        return self._bench.probe(plans)
+        with mortal():
+            return self._bench.probe(plans)
 
     @ray.method(num_returns="streaming")
     def carry_out(self, cohort: Sequence[Errand], fused: bool, run: int) -> Iterator[Progress]:
@@ -50,20 +51,19 @@ class Worker:
 
         Raises: StorageError.
         """
-        try:
+        with mortal():
             for progress in self._bench.carry_out(cohort, fused, lambda: self._stopped >= run):
-                if bereft(progress):  # as good as dead itself: whoever takes its place goes on from the last state
-                    print(progress.error, flush=True)
-                    os._exit(1)
+                check_whole(progress)
                 yield progress
-        except KeyboardInterrupt:  # nobody presses keys here: the task raised it, and means to end its process
-            traceback.print_exc()
-            os._exit(1)
 
     @ray.method(concurrency_group="beside")
     def stop(self, run: int) -> None:
         """Errands of this run and of earlier ones save at their next step and return."""
         self._stopped = max(self._stopped, run)
+
+    def leave(self) -> None:
+        """End, and with it what this process holds on its GPU."""
+        os._exit(0)
 
 
 def _keep_from_children() -> None:

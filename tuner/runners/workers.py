@@ -11,7 +11,7 @@ from typing import Any
 from studies.plan import Plan
 from studies.trial import Progress, State
 from tuner.runners import cluster
-from tuner.runners.crew import Crew, Hand, WorkerDied
+from tuner.runners.crew import Crew, Hand, WorkerDied, ignore
 from tuner.runners.job import Agenda, Errand, Job
 from tuner.runners.probe import Probe, Probes, out_of_memory
 from tuner.runners.runner import TRIES, Stoppable, given_up
@@ -60,7 +60,7 @@ class RayRunner(Stoppable):
     def run(self, plans: Sequence[Plan], record: Callable[[Progress], None], company: Sequence[Plan] = ()) -> None:
         if crew := self._await_crew():
             self._runs += 1
-            probes = Probes(self._job, len(crew.hands), self._gpus)
+            probes = Probes(self._job, crew.parts, self._gpus)
             run = _Run(self._runs, crew, Agenda(plans, company), record, probes)
             try:
                 run.work(lambda: self._stopped)
@@ -116,7 +116,7 @@ class _Run:
         """Have those still at work stop, and hear no more of it."""
         self._call_off()
         for hand in self._busy():
-            hand.hear, hand.cohort = _ignore, ()
+            hand.hear, hand.cohort = ignore, ()
 
     def _call_off(self) -> None:
         for hand in self._busy():
@@ -124,40 +124,45 @@ class _Run:
 
     def _hand_out(self) -> None:
         while idle := self._crew.idle():
-            hand = min(idle, key=lambda hand: self._crew.load(hand.gpu))
-            if not any(self._seat(hand, ready, len(idle)) for ready in self._agenda.ready()):
+            hand = min(idle, key=lambda hand: (self._crew.load(hand.gpu), -hand.resident))
+            free = {other.gpu or other for other in idle if not self._crew.load(other.gpu)}  # on one GPU they take turns
+            if not any(self._seat(hand, ready, len(free) or 1) for ready in self._agenda.ready()):
                 return
 
-    def _seat(self, hand: Hand, ready: list[Errand], idle: int) -> bool:
+    def _seat(self, hand: Hand, ready: list[Errand], free: int) -> bool:
         """Begin some of these errands, as many fused as are this worker's part and as the GPU has room for; what has not been
-        met before is probed first, on an empty GPU."""
-        plan, free = ready[0].plan, 1.0 - self._crew.load(hand.gpu)
-        company = self._agenda.company(plan)
-        fused = self._probes.fused(company)
-        if fused is None or (hand.gpu and self._probes.share(plan) is None):
-            if (hand.gpu and free < 1) or any(other.hear == self._probed for other in self._busy()):
+        met before is probed first, while nobody else is at work on the GPU. What it has no room for beside those that rest
+        there waits until they are gone."""
+        plan, probes = ready[0].plan, self._probes.on(hand.card)
+        company, memory = self._agenda.company(plan), probes.memory(plan) if hand.gpu else Probe()
+        fused, busy = probes.fused(company), self._crew.load(hand.gpu) > 0
+        if fused is None or (hand.gpu and not memory.gpu_share):
+            if busy or any(other.hear == self._probed for other in self._busy()):
                 return False
-            each = max(1, len(company) // len(self._crew.hands))
-            self._begin(hand, hand.actor.probe.remote(company[:each]), self._probed, ready[:1], 1.0 if hand.gpu else 0.0)
+            each = max(1, len(company) // self._crew.parts)
+            whole = Probe(gpu_share=1.0) if hand.gpu else memory
+            self._begin(hand, hand.actor.probe.remote(company[:each]), self._probed, ready[:1], whole)
             return True
-        part = min(math.ceil(len(ready) / idle), math.ceil(len(company) / len(self._crew.hands)))
+        part = min(math.ceil(len(ready) / free), math.ceil(len(company) / self._crew.parts))
         cohort = [errand for errand in ready if errand.plan not in self._alone][:part] if fused else []
-        cohort = (cohort or ready[:1])[: self._probes.room(plan, free) if hand.gpu else None]
+        cohort = (cohort or ready[:1])[: memory.room(self._crew.free(hand))]
         if cohort:
-            share = self._probes.share(plan) if hand.gpu else 0.0
-            self._begin(hand, hand.actor.carry_out.remote(cohort, fused, self._number), self._reported, cohort, share)
+            self._begin(hand, hand.actor.carry_out.remote(cohort, fused, self._number), self._reported, cohort, memory)
+        elif not busy:
+            self._crew.relieve(hand)
         return bool(cohort)
 
-    def _begin(self, hand: Hand, answer: Any, hear: Callable[[Hand, Any], None], cohort: list[Errand], share: float) -> None:
+    def _begin(self, hand: Hand, answer: Any, hear: Callable[[Hand, Any], None], cohort: list[Errand], memory: Probe) -> None:
         self._agenda.begin(cohort)
-        hand.ask(answer, hear, cohort, share)
+        hand.ask(answer, hear, cohort, memory)
 
     def _probed(self, hand: Hand, said: Probe | WorkerDied) -> None:
         if isinstance(said, WorkerDied):
             self._died(hand.cohort, said)
             return
         [errand] = hand.cohort
-        self._probes.keep(errand.plan, said)
+        self._probes.on(hand.card).keep(errand.plan, said)
+        hand.resident = max(hand.resident, said.resident)
         self._agenda.put_back(errand)
         hand.rest()
 
@@ -171,7 +176,7 @@ class _Run:
             hand.cohort = tuple(other for other in hand.cohort if other is not errand)
             if not hand.cohort:
                 hand.rest()  # nothing follows; the next cohort need not wait for the stream's own end
-            if hand.gpu and out_of_memory(said) and self._probes.crowded(said.plan, share):
+            if hand.gpu and out_of_memory(said) and self._probes.on(hand.card).crowded(said.plan, share):
                 self._agenda.put_back(errand)  # once more with twice the room, at last alone
                 return
         self._tell(said)
@@ -200,7 +205,3 @@ class _Run:
     def _tell(self, progress: Progress) -> None:
         self._agenda.note(progress)
         self._record(progress)
-
-
-def _ignore(hand: Hand, said: Any) -> None:
-    """Of a run that is over."""

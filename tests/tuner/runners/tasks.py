@@ -11,7 +11,24 @@ import torch
 from trainables import Task
 
 NOTES = Path(__file__).parent / "steps.txt"
-RAISES, REFUSES, DIES_ONCE, EXITS, SLOW, FORKS = 0.11, 0.12, 0.13, 0.14, 0.15, 0.16  # a momentum says what is wrong with a plan
+RAISES, REFUSES, DIES_ONCE, EXITS, SLOW, FORKS, LOSES = (
+    0.11,
+    0.12,
+    0.13,
+    0.14,
+    0.15,
+    0.16,
+    0.17,
+)  # a momentum says what is wrong with a plan
+
+
+def lose_gpu():
+    """As CUDA does, once it has failed in a kernel."""
+
+    def raises(*given):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    torch.cuda.is_initialized, torch.cuda.synchronize, torch.cuda.empty_cache = lambda: True, raises, raises
 
 
 class Line(Task):
@@ -62,6 +79,9 @@ class Falls:
             with open(NOTES.with_suffix(".children"), "a") as notes:
                 notes.write(f"{child}\n")
             os._exit(3)
+        if self._fails == LOSES and self._step == 5:
+            lose_gpu()
+            raise RuntimeError("CUDA error: device-side assert triggered\nand more words")
         if self._fails == RAISES and self._step == 30:
             raise RuntimeError("raised at step 30")
         if self._fails == DIES_ONCE and self._step == 30 and not (died := NOTES.with_suffix(".died")).exists():

@@ -1,7 +1,23 @@
-"""What becomes of what a worker's process prints?"""
+"""What becomes of what a worker's process prints, and of its GPU?"""
 
+import gc
 import subprocess
 import sys
+import weakref
+
+import pytest
+import torch
+
+from studies.plan import constant
+from studies.trial import State
+from tests.tuner.runners.records import BASE, Records, run
+from tests.tuner.runners.tasks import LOSES, lose_gpu
+from trainables import machine
+from tuner.runners import make_runner
+from tuner.runners.bench import Bench, LostError
+from tuner.runners.probe import Probe
+
+PLAN = constant(BASE, 0.001, 30)
 
 PRINTS = """
 import os, sys, time
@@ -26,3 +42,45 @@ def test_of_a_flood_the_beginning_and_the_end_are_kept(tmp_path):
     kept = log.read_bytes()
     assert kept.startswith(b"the first words\n") and kept.endswith(b"the last words\n")
     assert b"\n[the log was full" in kept and b"said at the flood's end\n" in kept and len(kept) < 11_000_000
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """What of it tasks that take no notice of it need."""
+    for name in ("is_initialized", "synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, getattr(torch.cuda, name))  # to be put back
+    monkeypatch.setattr(machine, "settle", lambda *given: "cuda")
+    monkeypatch.setattr(machine, "card", lambda device: "a GPU")
+
+
+def test_a_process_that_has_lost_its_gpu_says_what_to_do(gpu, job_of):
+    runner, records = make_runner("serial", job_of("Falls")), Records()
+    with pytest.raises(LostError, match="RuntimeError: CUDA error: device-side assert triggered: .*--runner ray"):
+        runner.run([PLAN.but(momentum=LOSES)], records)
+    assert not records.ended
+
+
+def test_a_plan_that_raises_leaves_the_process_its_gpu(gpu, monkeypatch, job_of):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    for name in ("synchronize", "empty_cache", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, lambda *given: None)
+    plans = [constant(BASE.but(momentum=momentum), 0.001, 40) for momentum in (0.11, 0.5)]
+    assert sorted(run(make_runner("serial", job_of("Falls")), plans).ended.values()) == [State.COMPLETE, State.FAILED]
+
+
+def test_a_probe_that_fails_gives_its_memory_back_and_has_measured_nothing(gpu, monkeypatch, job_of):
+    held, free = [], []
+
+    def fails(workload, plan):
+        model = torch.nn.Linear(1, 1)
+        held.append(weakref.ref(model))
+        raise RuntimeError("a neighbour has it all")
+
+    monkeypatch.setattr(machine, "gpu_share", fails)
+    bench = Bench(job_of("Line"))
+    monkeypatch.setattr(machine, "release", lambda: free.append((gc.collect(), held[0]())[1]))
+    assert bench.probe([PLAN]) == Probe(words="RuntimeError: a neighbour has it all", gpu_share=1.0, failed=True)
+    assert free == [None]
+    monkeypatch.setattr(machine, "gpu_share", lambda *given: lose_gpu() or torch.cuda.synchronize())
+    with pytest.raises(LostError, match="device-side assert"):
+        bench.probe([PLAN])

@@ -9,7 +9,7 @@ import pytest
 from studies.plan import constant
 from studies.trial import State
 from tests.tuner.runners.records import BASE, run, steps_trained
-from tests.tuner.runners.tasks import DIES_ONCE, EXITS, FORKS
+from tests.tuner.runners.tasks import DIES_ONCE, EXITS, FORKS, LOSES
 from tuner.runners import make_runner
 
 
@@ -36,12 +36,31 @@ def test_a_killed_worker_is_replaced_and_its_plan_goes_on(falls, job_of):
 def test_a_plan_that_kills_every_worker_fails_alone(falls):
     runner, job = falls
     good = constant(BASE.but(seed=2), 0.001, 60)
-    bad = good.but(momentum=EXITS)
-    records = run(runner, [bad, good])
-    assert records.ended == {good: State.COMPLETE, bad: State.FAILED}
-    assert "3 workers in a row died" in records.errors[bad]
-    assert "these are the last words" in records.errors[bad]
-    assert steps_trained(job)["2", str(EXITS), "5"] == 3
+    bad, lost = good.but(momentum=EXITS), good.but(momentum=LOSES)
+    records = run(runner, [bad, good, lost])
+    assert records.ended == {good: State.COMPLETE, bad: State.FAILED, lost: State.FAILED}
+    for plan, words in ((bad, "these are the last words"), (lost, "LostError: RuntimeError: CUDA error: device-side assert")):
+        assert "3 workers in a row died" in records.errors[plan] and words in records.errors[plan]
+        assert steps_trained(job)["2", str(plan.momentum), "5"] == 3
+
+
+def test_who_is_asked_to_leave_a_gpu_is_gone_before_it_counts_as_free(falls):
+    runner, _ = falls
+    run(runner, [constant(BASE.but(seed=7), 0.001, 30)])
+    crew = runner._crew.result()
+    while len(crew.idle()) < 2:
+        crew.listen(1.0)
+    first, second = crew.hands
+    first.gpu, second.gpu, second.resident = "a GPU", "a GPU", 0.1
+    process = psutil.Process(int(second.name.split()[1]))
+    crew.relieve(first)
+    while second in crew.hands:
+        assert crew.free(first) == 0.9
+        crew.listen(1.0)
+    assert not process.is_running() and crew.free(first) == 1.0
+    first.gpu = ""
+    plan = constant(BASE.but(seed=8), 0.001, 30)
+    assert run(runner, [plan]).ended == {plan: State.COMPLETE}
 
 
 def test_a_worker_s_death_is_seen_though_a_child_of_it_lives_on(falls):
