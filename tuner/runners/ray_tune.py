@@ -164,7 +164,7 @@ class _Experiment(threading.Thread):
             self._wave.agenda.put_back(errand)
             return None
         self._at_work[trial_id] = errand
-        gpus = 1.0 if measure else max(self._slots.gpus, self._probes.memory(errand.plan).gpu_share)
+        gpus = self._slots.gpus and max(self._slots.gpus, self._probes.memory(errand.plan).gpu_share or 1.0)
         ours = {"keep": sorted(errand.keep), "gpus": gpus, "measure": measure, "bell": str(self._bell)}
         return {**errand.plan.describe(), ERRAND: ours}
 

@@ -1,6 +1,7 @@
 """Who works on which GPU, with how much of it? On GPUs that are pretended, as the driver sees them."""
 
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -157,3 +158,11 @@ def test_under_ray_tune_a_kind_is_measured_once_and_what_is_too_little_is_double
         experiment.heard(trial, {"progress": full})
         experiment.over(trial)
     assert Probes(job, 1).on(CARD).memory(RATES[0]).gpu_share == 1.0
+
+
+def test_under_ray_tune_several_processes_without_a_gpu_ask_for_none(tmp_path):
+    job = replace(hired(tmp_path)[1], processes=2)
+    experiment = _Experiment(job, None, None)
+    experiment._slots, experiment._probes, experiment._bell = Slots(1, 2, 0.0), Probes(job, 1), tmp_path
+    experiment._wave = _Wave(Agenda(RATES[:1]), lambda: False)
+    assert experiment.suggest("a")[ERRAND]["gpus"] == 0
