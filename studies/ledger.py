@@ -104,6 +104,13 @@ class Store:
         with self._database.read() as connection:
             return wishlist.read(connection, name)
 
+    def heeded(self, name: str) -> int:
+        """The number of the last wish of a study that is DONE, as it has followed all; 0 of another, of which nobody knows."""
+        with self._database.read() as connection:
+            last = max((record.number for record in wishlist.read(connection, name)), default=0)
+            state = connection.scalar(sa.select(STUDIES.c.state).where(STUDIES.c.name == name))  # a wish after `last` stops it
+        return last if state == StudyState.DONE else 0
+
     def stop(self, name: str, who: str = "") -> StudyRecord:
         """Ask the driver of a study, wherever it runs, to finish its steps, save and leave, as one Ctrl-C does; the study as
         it stands. It takes a second or two to notice.

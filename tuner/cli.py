@@ -557,7 +557,8 @@ def _drive(settings: Any, store: Any, study: str, json: bool) -> None:
 
     check_runner(settings.runner)
     store.check_free(study)  # before PyTorch is imported, which takes seconds, and Ray started
-    if not store.wishes(study):  # for which it would begin with an earlier stage
+    heeded = store.heeded(study)
+    if all(record.number <= heeded for record in store.wishes(study)):  # for others it would begin with an earlier stage
         rests_on(settings, store.decisions(study), study)
     _prepare(settings.model_dump())
     with loading():

@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -92,18 +91,17 @@ class Watched:
         return self.study.trials()
 
     def decide(self, decision: Decision) -> None:
-        """With what of it is only nearly so among its warnings."""
+        """Its warnings also say what of the plans is carried out only nearly."""
         decision = decision.model_copy(update={"warnings": (*decision.warnings, *self.by.approximations)})
         self.study.decide(decision)
         self.by.view.decided(decision)
 
 
-def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressView) -> float:
-    """Run the stages that the settings name, from where the study stands; write report and export. Seconds it took.
+def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressView) -> None:
+    """Run the stages that the settings name, from where the study stands; write report and export.
 
     Raises: TuneError of every kind; what was reported before it is kept, and the same call goes on from there.
     """
-    began = time.monotonic()
     check_options(settings.runner, settings.processes, fuse=settings.fuse, **_runner_options(settings))
     prepare(settings.runner, settings.address, settings.workers, settings.threads, settings.processes)
     workload = load_spread(settings.task, settings.data, settings.processes, settings.device)
@@ -112,6 +110,7 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     checkpoints = Checkpoints(workspace.checkpoints(settings.checkpoints), workload.fingerprint)
     if settings.checkpoints:
         checkpoints.check()
+    heeded = store.heeded(workspace.study)  # a study that is driven no longer says
     with closing(Reporter(store, workspace.study, workspace.report)) as reporter:
         with store.drive(workspace.study, asked.model_dump(mode="json")) as driver, view:
             checkpoints.sweep()  # nobody else is at work on this study now
@@ -119,20 +118,18 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
             watch = Watch(driver, workload.fingerprint, view, TensorboardLog(workspace.tensorboard), reporter, approximations)
             with _runner(settings, workload, workspace) as runner:
                 driver.on_stop(runner.stop)
-                heeded = None
-                while (wishes := driver.wishes()) != heeded:  # at first, and again where more was asked of what was over
-                    heeded, wanted = wishes, settings.model_copy(update={"stages": _stages(settings, wishes)})
-                    decisions = store.decisions(workspace.study)
-                    start, leaders = start_of(wanted, decisions, workspace.study), _leaders(decisions)
-                    _run_stages(wanted, workload, start, leaders, runner, watch)
+                followed = None
+                while (wishes := driver.wishes()) != followed:  # at first, and again where more was asked of what was over
+                    stages = _stages(settings, [one for one in wishes if one.number > heeded], store.stages(workspace.study))
+                    _run_stages(settings.model_copy(update={"stages": stages}), workload, store, workspace.study, runner, watch)
+                    followed, heeded = wishes, max((one.number for one in wishes), default=0)
             checkpoints.sweep()  # what workers that were killed have left
-            driver.done(heeded)
+            driver.done(followed)
         failpoint("run.done")
         reporter.finish()
     failpoint("run.reported")
     export_study(store, workspace.study, workspace.export)
     failpoint("run.exported")
-    return time.monotonic() - began
 
 
 def try_out(workload: Workload, plan: Plan, task: str) -> tuple[str, ...]:
@@ -150,10 +147,12 @@ def try_out(workload: Workload, plan: Plan, task: str) -> tuple[str, ...]:
         raise TaskError(told, traceback.format_exc()) from None
 
 
-def _stages(settings: Settings, wishes: Sequence[WishRecord]) -> tuple[str, ...]:
-    """The settings' stages; and those of which something else was asked, with all between them."""
-    named = {*settings.stages, *(record.wish.stage for record in wishes if not record.past)}
-    return tuple(name for name in QUESTIONS if min(named) <= name <= max(named))
+def _stages(settings: Settings, unheeded: Sequence[WishRecord], begun: Sequence[str]) -> tuple[str, ...]:
+    """The settings' stages, and those of which something else is asked by now, with all between them; not the bag of tricks,
+    which is there on request, if nobody has opened it."""
+    named = {*settings.stages, *(record.wish.stage for record in unheeded if not record.past)}
+    between = (name for name in QUESTIONS if min(named) <= name <= max(named))
+    return tuple(name for name in between if name != "stage4" or name in {*named, *begun})
 
 
 def _leaders(decisions: Sequence[Decision]) -> tuple[Plan, ...]:
@@ -163,16 +162,16 @@ def _leaders(decisions: Sequence[Decision]) -> tuple[Plan, ...]:
     return tuple(one.plan for one in sorted(sound, key=lambda one: better(last.metric, one.value))[:LEADERS])
 
 
-def _run_stages(
-    settings: Settings, workload: Workload, plan: Plan, leaders: tuple[Plan, ...], runner: Runner, watch: Watch
-) -> None:
+def _run_stages(settings: Settings, workload: Workload, store: Store, study: str, runner: Runner, watch: Watch) -> None:
+    plan = start_of(settings, store.decisions(study), study)
     for name in settings.stages:
+        leaders = _leaders(store.decisions(study)) if name == "stage5" else ()
         stage = settings.stage(name, workload, leaders)
-        study = watch.stage(name, settings.target(workload), distinct_steps(stage.most(plan)))
+        watched = watch.stage(name, settings.target(workload), distinct_steps(stage.most(plan)))
         try:
-            decision = run_stage(stage, plan, study, runner, lambda stage: heed(stage, watch.driver.wishes()))
+            decision = run_stage(stage, plan, watched, runner, lambda stage: heed(stage, watch.driver.wishes()))
         except StageError as error:
-            raise _blamed(error, study.trials()) from None
+            raise _blamed(error, watched.trials()) from None
         if settings.runner != "serial" and name != settings.stages[-1]:  # serial does everything in this process
             watch.reporter.start()
         watch.reporter.ask()

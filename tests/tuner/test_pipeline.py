@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import runpy
 import signal
 import subprocess
@@ -216,6 +217,27 @@ def test_ctrl_c_leaves_a_finish_that_goes_on_to_the_same_table(home, monkeypatch
     assert [decision["stage"] for decision in decisions(home)] == ["stage1", "stage2", "stage3"]
     assert _run(["finish", "Blobs", *table]) == 0
     assert decisions(home) == decisions(home, "alone")
+
+
+def test_a_finish_sees_to_what_was_asked_before_it_once_and_opens_no_bag_of_tricks(home, monkeypatch):
+    monkeypatch.chdir(home)
+    small = ["--max-steps", "80", "--lrs", "0.1,0.03", "--batch-sizes", "64", "--momenta", "0.9", "--repeats", "2"]
+    assert _run(["run", "--task", "blobs.py:Blobs", *small, "--runner", "serial"]) == 0
+    store = Store(f"sqlite:///{home}/tune-runs/studies.db")
+    loser = next(one for one in store.decisions("Blobs")[0].evidence if one.outcome != "winner")
+    assert _run(["overrule", "Blobs", "stage1", str(loser.trials[0]), "--reason", "I like it"]) == 0
+    table = ["finish", "Blobs", "--skip", "folds,mirror,shift,seeds,pruned"]
+    assert _run(table) == 0
+    assert store.stages("Blobs") == ["stage1", "stage2", "stage3", "stage5"]
+    *_, third, fifth = store.decisions("Blobs")
+    [ensemble] = [one.plan.finish for one in fifth.evidence if one.plan.finish]
+    decided_among = {one.plan.but(seed=0).line for one in third.evidence}
+    assert third.winner.lr == loser.plan.lr and {plan.line for plan in ensemble.members} <= decided_among
+    log = home / "tune-runs/Blobs/tune.log"
+    before = len(log.read_text())
+    assert _run(table) == 0
+    assert re.findall(r"(stage\d): at most", log.read_text()[before:]) == ["stage5"]
+    store.close()
 
 
 def test_an_edited_task_is_tuned_anew(home):
