@@ -183,13 +183,7 @@ def run(json: bool, **given: Any) -> None:
 
 @command("stage1", "Stage 1: the learning rate and the number of steps.", COMMON, STAGE1, QUICK, JSON)
 def stage1(json: bool, quick: bool = False, centre: bool = False, **given: Any) -> None:
-    if quick or centre:
-        proposal = _propose(given)
-        _tell(f"{proposal.lr:g} is the proposed rate ({proposal.sure}); {proposal.batches} batches were trained for it")
-        if not centre:
-            return _emit(asdict(proposal)) if json else None
-        given["lrs"] = proposal.around
-    _start(given, ("stage1",), json)
+    _start(given, ("stage1",), json, quick, centre)
 
 
 @command("stage2", "Stage 2: batch size and momentum, from stage 1's winner.", COMMON, STAGE2, JSON)
@@ -500,30 +494,42 @@ def _ask(store: Any, study: str, json: bool, **content: Any) -> None:
         _emit({"study": study, "state": now.state.value, "wish": wish_summary(record)})
 
 
-def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool) -> None:
+def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool, quick: bool = False, centre: bool = False) -> None:
     """Start a study, or go on with the one of that name: what is given now replaces what it was started with."""
-    dry_run = given.pop("dry_run", False)
+    dry_run, quick = given.pop("dry_run", False), quick and not centre
     fresh = "storage" not in given and not default_database(_workdir(given)).exists()
-    if fresh and not dry_run:
+    if fresh and not dry_run and not quick:
         _prepare(given)  # nothing can be recorded, so Ray starts while all else is imported
+    store = None if fresh else _store(given)
+    study, settings = _asked(given, stages, store)
+    if quick or centre:
+        proposal = _propose(settings)
+        _tell(f"{proposal.lr:g} is the proposed rate ({proposal.sure}); {proposal.batches} batches were trained for it")
+        if quick:
+            return _emit(asdict(proposal)) if json else None
+        settings = settings.model_copy(update={"lrs": proposal.around})
+    if dry_run:
+        return _forecast(settings, study, store.decisions(study) if store else [], json)
+    _drive(settings, store or _store(given), study, json)  # by now, what is wrong has been told before anything is written
+
+
+def _asked(given: dict[str, Any], stages: tuple[str, ...], store: Any) -> tuple[str, Any]:
+    """The study that is meant, by name, and its settings; from where it was started, if that is where its task is.
+
+    store: where it may be recorded; None if there is nothing yet.
+    """
     from tuner.settings import Settings
 
     own = {"stages": stages, "workdir": str(_workdir(given)), "cwd": os.getcwd()}
     options = {key: value for key, value in given.items() if key not in WHERE}
     study = check_study_name(given.get("study", default_study_name(given.get("task", Settings().task))))
-    if fresh:
-        Settings.of({}, options | own)  # what is wrong is told before anything is written
-    store = _store(given)
-    recorded = next((record.settings for record in store.studies() if record.name == study), {})
+    recorded = next((record.settings for record in store.studies() if record.name == study), {}) if store else {}
     if recorded and given.get("task", recorded["task"]) != recorded["task"]:
         raise InputError(f"--study: {study!r} tunes {recorded['task']}, not {given['task']}; choose another name with --study")
     if recorded and not given.keys() & {"task", "data"}:
         own["cwd"] = recorded.get("cwd", ".")
         _go_back(own["cwd"])
-    settings = Settings.of(recorded, options | own)
-    if dry_run:
-        return _forecast(settings, study, store.decisions(study), json)
-    _drive(settings, store, study, json)
+    return study, Settings.of(recorded, options | own)
 
 
 def _forecast(settings: Any, study: str, decided: Any, json: bool) -> None:
@@ -597,14 +603,11 @@ def _go_back(cwd: str) -> None:
         os.chdir(cwd)
 
 
-def _propose(given: dict[str, Any]) -> Any:
+def _propose(settings: Any) -> Any:
     from trainables.machine import settle
     from trainables.task import load_task
     from tuner.quick import propose
-    from tuner.settings import Settings
 
-    options = {key: value for key, value in given.items() if key not in WHERE}
-    settings = Settings.of({}, options)
     workload = load_task(settings.task, settings.data)
     return propose(workload, settings.resolve(workload).start, settle(settings.device, settings.threads))
 

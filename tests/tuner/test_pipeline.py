@@ -286,6 +286,16 @@ def test_what_failed_for_a_reason_that_is_gone_is_tried_again_by_the_next_driver
     assert len(failed) == 3
 
 
-def test_quick_proposes_a_rate(home):
-    told = json.loads(tune(home, "stage1", "--task", "blobs.py:Blobs", "--quick", "--json").stdout)
-    assert 0.001 <= told["lr"] <= 1 and told["sure"]
+def test_quick_proposes_a_rate_for_the_task_of_the_study_that_is_named_and_leaves_nothing(home, monkeypatch, capsys):
+    def quick(*more):
+        assert _run(["stage1", "--quick", "--json", *more]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    monkeypatch.chdir(home)
+    told = quick("--task", "blobs.py:Blobs", "--dry-run")
+    assert 0.001 <= told["lr"] <= 1 and told["sure"] and not (home / "tune-runs").exists()
+    start = ["stage1", "--task", "blobs.py:Blobs", "--study", "mine", "--lrs", "0.1", "--max-steps", "16", "--runner", "serial"]
+    assert _run(start) == 0
+    assert quick("--study", "mine") == told
+    assert _run(["stage1", "--study", "mine", "--centre", "--dry-run", "--json"]) == 0
+    assert f"{told['lr']:g} is the proposed rate" in capsys.readouterr().err
