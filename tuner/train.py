@@ -27,11 +27,12 @@ from tuner.stages.rules import quantile
 
 @dataclass(frozen=True)
 class Outcome:
-    """value: the metric at the end. expected: where one more run lies, 95 times in 100; None where one seed says nothing.
-    notes: what of the plan was carried out only nearly."""
+    """value: the metric at the end; tuned_by: the one that tuning went by. expected: where one more run lies, 95 times in 100;
+    None where one seed, or another metric, says nothing. notes: what of the plan was carried out only nearly."""
 
     plan: Plan
     metric: str
+    tuned_by: str
     value: float
     expected: tuple[float, float] | None
     folder: Path
@@ -39,6 +40,8 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
+        if self.metric != self.tuned_by:
+            return f"tuned by {self.tuned_by}, which this task does not measure, so there is nothing to hold it against"
         if self.expected is None:
             return "tuned with one seed, so there is no interval to hold it against"
         low, high = self.expected
@@ -73,14 +76,16 @@ def train(
 ) -> Outcome:
     """Train an exported plan; write weights.pt, metrics.json and curve.csv into a folder. Run again, it goes on.
 
-    out: trained/ beside the file if not given; task, data, seed: in place of the file's. processes: that share every batch.
+    out: trained/ beside the file if not given; task, data, seed: in place of the file's; a task that does not measure what the
+    file was tuned by is judged by its own metric. processes: that share every batch.
     checkpoints: folder or URL of the states; a folder in out if not given.
 
     Raises: InputError, TaskError, StorageError; StageError if the training diverges.
     """
     export = read_export(config)
     spec = export.task if task is None else task
-    workload = load_spread(spec, data or export.data, processes, device := settle(device, threads, processes), threads)
+    device = settle(device, threads, processes)
+    workload = load_spread(spec, data or export.data, processes, device, threads)
     plan = export.plan if seed is None else export.plan.but(seed=seed)
     notes = try_out(workload, plan, spec)
     folder = out or config.parent / "trained"
@@ -97,7 +102,9 @@ def train(
             points += progress.points
             view.record(progress)
     _check_ended(progress)
-    outcome = Outcome(plan, export.metric.name, points[-1].values[export.metric.name], expected(export), folder, notes)
+    tuned_by, values = export.metric.name, points[-1].values
+    metric, promised = (tuned_by, expected(export)) if tuned_by in values else (workload.target.name, None)
+    outcome = Outcome(plan, metric, tuned_by, values[metric], promised, folder, notes)
     write_whole(folder / "curve.csv", _table(points))
     write_whole(folder / "metrics.json", json.dumps(outcome.summary(), indent=2) + "\n")
     save_weights(folder / "weights.pt", states.deepest(plan))

@@ -146,6 +146,18 @@ def test_the_winner_trains_to_what_tuning_promised(whole):
     assert {path.name for path in (home / "trained").iterdir()} >= {"weights.pt", "metrics.json", "curve.csv"}
 
 
+def test_a_task_that_measures_something_else_is_judged_by_its_own_metric(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    plan = "{batch_size: 64, momentum: 0.9, schedule: [{steps: 10, shape: constant, lr: 0.1}]}"
+    metric = "{name: f1, mode: max, value: 0.55, values: [0.5, 0.6]}"
+    (home / "f1.yaml").write_text(f"format: 1\nstudy: s\ntask: other.py:Other\nmetric: {metric}\nplan: {plan}\n")
+    assert _run(["train", "f1.yaml", "--task", "blobs.py:Blobs", "--json"]) == 0
+    told = capsys.readouterr()
+    outcome = json.loads(told.out)
+    assert outcome["metric"] == "accuracy" and outcome["value"] > 0.5 and outcome["expected"] is outcome["within"] is None
+    assert "tuned by f1, which this task does not measure" in told.err
+
+
 def test_running_again_trains_nothing_and_decides_the_same_wherever_that_is(whole, tmp_path):
     home, told = whole
     there = ["--study", "Blobs", "--workdir", home / "tune-runs"]
