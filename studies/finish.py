@@ -1,13 +1,11 @@
-"""What is done with a winner at last? method/004's list ends with it: other folds, other views, several models, fewer weights."""
+"""What is done with a winner at last? method/004's list ends with it: other folds, other views, fewer weights. (Several models:
+studies.plan.)"""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from studies.value import Count, Natural, Positive, Value
-
-if TYPE_CHECKING:
-    from studies.plan import Plan
+from studies.value import Count, Natural, Value
 
 
 class Fold(Value):
@@ -42,17 +40,6 @@ class Views(Value):
         return f"with {' and '.join(views) or 'no other view'}"
 
 
-class Ensemble(Value):
-    """Evaluated on the mean of what the ends of several trainings say. The plan's own training is as without."""
-
-    kind: Literal["ensemble"] = "ensemble"
-    members: Annotated[tuple["Plan", ...], Field(min_length=1)]
-
-    @property
-    def words(self) -> str:
-        return f"ensemble of {len(self.members)}"
-
-
 class Pruned(Value):
     """From step `at` on without this share of the weights, those that were the smallest there, over all layers (Han et al. 2015,
     arXiv:1506.02626)."""
@@ -64,23 +51,3 @@ class Pruned(Value):
     @property
     def words(self) -> str:
         return f"without {100 * self.share:.0f} % of the weights"
-
-
-class Distilled(Value):
-    """The task's smaller model in place of its model, taught by the mean of what the teachers say as well as by the labels
-    (Hinton et al. 2015, arXiv:1503.02531); without teachers, by the labels alone.
-
-    temperature: by which what is said is softened; weight: of the teachers' share of the loss.
-    """
-
-    kind: Literal["distilled"] = "distilled"
-    teachers: tuple["Plan", ...] = ()
-    temperature: Positive = 2.0
-    weight: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.5
-
-    @property
-    def words(self) -> str:
-        return f"the student of {len(self.teachers)}" if self.teachers else "the student alone"
-
-
-Finish = Annotated[Fold | Views | Ensemble | Pruned | Distilled, Field(discriminator="kind")]

@@ -9,14 +9,14 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from studies.finish import Distilled, Ensemble, Finish, Pruned, Views
+from studies.finish import Fold, Pruned, Views
 from studies.recipe import Recipe
 from studies.schedule import Constant, Schedule
-from studies.value import Count, Natural, Number, Value
+from studies.value import Count, Natural, Number, Positive, Value
 
 
 class Segment(Value):
@@ -37,6 +37,37 @@ class Segment(Value):
     def lasting(self, steps: int) -> "Segment":
         """The same, so many steps long."""
         return self.model_copy(update={"steps": steps})
+
+
+class Ensemble(Value):
+    """Evaluated on the mean of what the ends of several trainings say. The plan's own training is as without."""
+
+    kind: Literal["ensemble"] = "ensemble"
+    members: Annotated[tuple["Plan", ...], Field(min_length=1)]
+
+    @property
+    def words(self) -> str:
+        return f"ensemble of {len(self.members)}"
+
+
+class Distilled(Value):
+    """The task's smaller model in place of its model, taught by the mean of what the teachers say as well as by the labels
+    (Hinton et al. 2015, arXiv:1503.02531); without teachers, by the labels alone.
+
+    temperature: by which what is said is softened; weight: of the teachers' share of the loss.
+    """
+
+    kind: Literal["distilled"] = "distilled"
+    teachers: tuple["Plan", ...] = ()
+    temperature: Positive = 2.0
+    weight: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.5
+
+    @property
+    def words(self) -> str:
+        return f"the student of {len(self.teachers)}" if self.teachers else "the student alone"
+
+
+Finish = Annotated[Fold | Views | Ensemble | Pruned | Distilled, Field(discriminator="kind")]
 
 
 class Plan(Value):
@@ -96,11 +127,12 @@ class Plan(Value):
     @cached_property
     def id(self) -> str:
         """16 hex digits of a hash of the content. Fields at their defaults are left out, so a new field keeps old ids; in the
-        recipe, too."""
-        content = self.model_dump() | {"recipe": self.recipe.model_dump(exclude_defaults=True)}
-        defaults = {name: field.default for name, field in type(self).model_fields.items() if name != "segments"}
-        content = {name: value for name, value in content.items() if name not in defaults or value not in (defaults[name], {})}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        recipe and in the finish, too, whose plans stand there by their ids."""
+        finish = {"kind": self.finish.kind, **_changed(self.finish)} if self.finish else {}
+        content = _changed(self) | self.model_dump(include={"segments"}) | {"finish": finish}
+        content |= {"recipe": self.recipe.model_dump(exclude_defaults=True)}
+        content = {name: value for name, value in content.items() if value != {}}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=lambda plan: plan.id).encode()).hexdigest()[:16]
 
     @cached_property
     def line(self) -> str:
@@ -237,9 +269,14 @@ class Plan(Value):
 LOOKS = (Views, Ensemble)
 """Finishes that only look at what has been trained."""
 
-for _of_plans in (Ensemble, Distilled):
-    _of_plans.model_rebuild(_types_namespace={"Plan": Plan})
-Plan.model_rebuild()
+Ensemble.model_rebuild()
+Distilled.model_rebuild()
+
+
+def _changed(value: Value) -> dict[str, Any]:
+    """Its fields, but for those at their defaults."""
+    fields = ((name, getattr(value, name), field.default) for name, field in type(value).model_fields.items())
+    return {name: content for name, content, default in fields if content != default}
 
 
 def constant(base: Plan, lr: float, steps: int) -> Plan:

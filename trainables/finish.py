@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.data import ConcatDataset, Subset
 
 from studies.errors import InputError
-from studies.finish import Distilled, Fold, Views
+from studies.finish import Fold, Views
+from studies.plan import Distilled
 from trainables.batches import mixed
 
 

@@ -12,8 +12,8 @@ from torch import nn
 from torch.utils.data import default_collate
 
 from studies.errors import TaskError
-from studies.finish import Distilled, Pruned, Views
-from studies.plan import Plan
+from studies.finish import Pruned, Views
+from studies.plan import Distilled, Plan
 from studies.trial import Metric
 from trainables import finish, recipe
 from trainables.batches import batch, mixed

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from reports import words
-from studies.finish import Ensemble, Fold, Views
-from studies.plan import Plan, Segment, constant
+from studies.finish import Fold, Views
+from studies.plan import Ensemble, Plan, Segment, constant
 from studies.schedule import Linear, Warmup
 from tests.reports.sample import TRACE, stage3
 

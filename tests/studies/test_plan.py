@@ -1,13 +1,14 @@
 """Is a plan a path? The algebra that resuming, extending and sharing rest on."""
 
+import hashlib
 import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studies.finish import Ensemble, Fold, Pruned
-from studies.plan import Plan, Segment, constant, distinct_steps
+from studies.finish import Fold, Pruned, Views
+from studies.plan import Distilled, Ensemble, Plan, Segment, constant, distinct_steps
 from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
 
 rates = st.sampled_from([1.0, 0.1, 0.003])
@@ -125,6 +126,25 @@ def test_equal_neighbours_are_one_segment():
 
 def test_the_id_is_that_of_the_content_on_every_machine_and_a_default_does_not_change_it():
     assert constant(Plan(), 0.1, 100).id == constant(Plan(momentum=0.9, seed=0), 0.1, 100).id == "32ace7a8231a541d"
+
+
+def test_a_finish_counts_by_its_kind_what_is_no_default_and_the_ids_of_the_plans_in_it():
+    plan, content = (
+        constant(Plan(), 0.1, 100),
+        {"segments": [{"steps": 100, "rate": {"shape": "constant", "lr": 0.1, "interval": 1}}]},
+    )
+    assert plan.id == hashed(content)
+    for finish, counts in (
+        (Views(), {"kind": "views"}),
+        (Fold(index=0, of=5), {"kind": "fold", "index": 0, "of": 5}),
+        (Ensemble(members=(plan,)), {"kind": "ensemble", "members": [plan.id]}),
+        (Distilled(teachers=(plan,), weight=0.3), {"kind": "distilled", "teachers": [plan.id], "weight": 0.3}),
+    ):
+        assert plan.but(finish=finish).id == hashed(content | {"finish": counts})
+
+
+def hashed(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(

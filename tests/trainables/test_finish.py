@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from studies.finish import Distilled, Ensemble, Fold, Pruned, Views
-from studies.plan import Plan, Segment, constant
+from studies.finish import Fold, Pruned, Views
+from studies.plan import Distilled, Ensemble, Plan, Segment, constant
 from studies.schedule import Constant
 from studies.trial import State
 from trainables import Task

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from studies.errors import InputError
-from studies.finish import Distilled
-from studies.plan import Plan, constant
+from studies.plan import Distilled, Plan, constant
 from studies.recipe import Recipe
 from tests.trainables.helpers import in_another_process, same, workload
 from trainables.parallel import gathered, load_spread

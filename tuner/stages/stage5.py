@@ -9,8 +9,8 @@ from statistics import fmean
 
 from studies.decision import Candidate, Decision
 from studies.errors import StageError
-from studies.finish import Distilled, Ensemble, Fold, Pruned, Views
-from studies.plan import Plan, Segment
+from studies.finish import Fold, Pruned, Views
+from studies.plan import Distilled, Ensemble, Plan, Segment
 from studies.schedule import Constant
 from studies.trial import Metric, Trial
 from tuner.stages.evidence import candidate, decision, gain, over_seeds, reason, sample, show, with_seeds

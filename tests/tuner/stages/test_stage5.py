@@ -5,8 +5,8 @@ import math
 import pytest
 
 from studies.errors import StageError
-from studies.finish import Ensemble, Fold, Pruned, Views
-from studies.plan import Plan, constant
+from studies.finish import Fold, Pruned, Views
+from studies.plan import Ensemble, Plan, constant
 from tests.tuner.stages.curves import ACCURACY, Notebook, Pencil
 from tuner.stages.stage import run_stage
 from tuner.stages.stage5 import Stage5
