@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -20,7 +20,6 @@ from studies.decision import Decision
 from studies.errors import InputError
 from studies.ledger import Store
 from studies.plan import Plan, Segment
-from studies.schedule import Schedule
 from studies.trial import Metric
 from studies.value import Number, Value
 
@@ -253,19 +252,23 @@ def _plan(content: dict[str, Any]) -> Plan:
 def _problem(error: ValidationError, base: tuple[str, ...], model: type[Value]) -> str:
     """What is wrong first, in a line; a key that is not known comes before one that is missing, as it is often that one."""
     found = sorted(error.errors(include_url=False, include_context=True), key=lambda one: one["type"] != "extra_forbidden")[0]
-    kind, place = found["type"], found["loc"]
-    key = _key(base + place)
+    kind, place, why = found["type"], found["loc"], found.get("ctx", {})
+    key = _key(base, model, place)
     if kind == "extra_forbidden":
         return f"{key}: unknown key; valid keys: {', '.join(_valid_keys(model, place[:-1]))}"
     if kind == "union_tag_invalid":
-        return f"{key}.shape: expected one of {found['ctx']['expected_tags']}, got {shown(found['ctx']['tag'])}"
+        return f"{key}.{why['discriminator'][1:-1]}: expected one of {why['expected_tags']}, got {shown(why['tag'])}"
     if kind == "union_tag_not_found":
-        return f"{key}.shape: missing; expected one of {', '.join(map(repr, _shapes()))}"
+        name = why["discriminator"][1:-1]
+        choices = (repr(one.model_fields[name].default) for one in _reached(model, place)[1])
+        return f"{key}.{name}: missing; expected one of {', '.join(choices)}"
     if kind == "missing" and isinstance(place[-1], int):
-        return f"{_key(base + place[:-1])}: expected two numbers, got one"
+        return f"{_key(base, model, place[:-1])}: expected two numbers, got one"
     if kind == "missing":
         return f"{key}: missing; valid keys: {', '.join(_valid_keys(model, place[:-1]))}"
     expected = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if kind == "value_error" and ": expected " in expected:  # of one of its keys, in our own words
+        return f"{key}.{expected}"
     expected = EXPECTED.get(expected, expected)
     if kind.startswith(("greater_than", "less_than")):
         expected = f"a number {expected}"
@@ -274,36 +277,41 @@ def _problem(error: ValidationError, base: tuple[str, ...], model: type[Value]) 
     return f"{key}: expected {expected}, got {shown(found['input'])}"
 
 
-def _key(place: Sequence[str | int]) -> str:
-    """plan.schedule[0].over, of the place at which pydantic found it: ("plan", "segments", 0, "rate", "linear", "over")."""
-    parts = list(place)
-    if "rate" in parts:
-        at = parts.index("rate")
-        del parts[at : at + 2]
-    names = ["schedule" if part == "segments" else part for part in parts]
-    return "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names).lstrip(".") or "the file"
+def _key(base: Sequence[str], model: type[Value], place: Sequence[str | int]) -> str:
+    """plan.schedule[0].over, of the place at which pydantic found it: ("segments", 0, "rate", "linear", "over")."""
+    names, _ = _reached(model, place)
+    if names[:1] == ["segments"]:
+        names = ["schedule", *names[1:2], *(name for name in names[2:] if name != "rate")]
+    return "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in [*base, *names]).lstrip(".") or "the file"
 
 
 def _valid_keys(model: type[Value], inside: Sequence[str | int]) -> list[str]:
     """Of the part of the file that is at this place."""
-    if model is Plan and "rate" in inside:
-        own = [name for name in Segment.model_fields if name != "rate"]
-        return [*own, *_shapes()[str(inside[-1])].model_fields]
-    if model is Plan and "recipe" in inside:
-        return list(_within(model, inside).model_fields)
-    if model is Plan:
+    names, [kind] = _reached(model, inside)
+    if kind is Plan and not names:
         return ["lr", "step_nums", *(name for name in Plan.model_fields if name != "segments"), "schedule"]
-    return list((_Measured if inside else model).model_fields)
+    if names[:1] == ["segments"]:
+        return [*(name for name in Segment.model_fields if name != "rate"), *kind.model_fields]
+    return list(kind.model_fields)
 
 
-def _within(model: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel]:
-    """The kind of the record at this place in one of this kind."""
+def _reached(model: type[BaseModel], place: Sequence[str | int]) -> tuple[list[str | int], list[type[BaseModel]]]:
+    """A place as the file has it, without the kinds by which pydantic tells the records of a union apart; and the kinds of
+    record that there may be."""
+    names, kinds = list[str | int](), [model]
     for name in place:
-        kind = model.model_fields[str(name)].annotation
-        model = next(one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel))
-    return model
+        if len(kinds) > 1 and isinstance(name, str):
+            kinds = [kind for kind in kinds if name in (field.default for field in kind.model_fields.values())]
+            continue
+        names.append(name)
+        if isinstance(name, str):
+            kinds = list(_records(kinds[0].model_fields[name].annotation)) if kinds and name in kinds[0].model_fields else []
+    return names, kinds
 
 
-def _shapes() -> dict[str, type[Value]]:
-    """The schedules by the name that a file calls them."""
-    return {kind.model_fields["shape"].default: kind for kind in get_args(get_args(Schedule)[0])}
+def _records(kind: Any) -> Iterator[type[BaseModel]]:
+    """Those in an annotation."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for part in get_args(kind):
+        yield from _records(part)

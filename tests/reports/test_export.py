@@ -205,6 +205,28 @@ def test_a_recipe_and_a_change_of_the_optimizer_survive_and_their_mistakes_are_t
         refusal(path)
 
 
+OF_A_FINISH = {
+    "{kind: folds, index: 0, of: 5}": "plan.finish.kind: expected one of 'fold', 'views', .*, got 'folds'$",
+    "{index: 0, of: 5}": "plan.finish.kind: missing; expected one of 'fold', 'views', ",
+    "{kind: fold, index: 0, off: 5}": "plan.finish.off: unknown key; valid keys: kind, index, of$",
+    "{kind: fold, index: 0}": "plan.finish.of: missing; valid keys: kind, index, of$",
+    "{kind: fold, index: 5, of: 5}": "plan.finish.index: expected below 5, got 5$",
+    "fold": "plan.finish: expected a valid dictionary .*, got 'fold'$",
+    "{kind: ensemble, members: [{sead: 1}]}": r"members\[0\].sead: unknown key; valid keys: segments, batch_size,",
+    "{kind: ensemble, members: [{segments: [{steps: 5, rate: {lr: 1.0}}]}]}": r"segments\[0\].rate.shape: missing; .*'sqrt'$",
+    "{kind: ensemble, members: [{segments: [{rate: {shape: constant, rl: 1.0}}]}]}": "rl: unknown key; valid keys: lr,",
+}
+
+
+@pytest.mark.parametrize("finish", OF_A_FINISH)
+def test_mistakes_in_a_finish_are_told_in_its_words(tmp_path, finish):
+    path = written(tmp_path / "best.yaml")
+    path.write_text(path.read_text().replace("  seed: 0", f"  finish: {finish}\n  seed: 0"))
+    with pytest.raises(InputError, match=OF_A_FINISH[finish]):
+        read_export(path)
+    refusal(path)
+
+
 FILES = {
     "empty": (b"", "expected keys and values"),
     "a list": (b"- 1\n- 2\n", "expected keys and values"),
