@@ -29,11 +29,11 @@ TROUBLES = 6
 STYLES = {StudyState.RUNNING: "cyan", StudyState.DONE: "green", StudyState.FAILED: "red"}
 
 
-def run_summary(study: StudyRecord, stages: Sequence[StageResults], wall_seconds: float | None = None) -> dict[str, Any]:
+def run_summary(study: StudyRecord, stages: Sequence[StageResults]) -> dict[str, Any]:
     """The object of `--json`: {"study", "task", "state", "wall_seconds", "best", "metric", "stages"}.
 
-    best and the metric's value are those of the last decision, None before the first. wall_seconds: if None, from the
-    study's creation to its last change.
+    best and the metric's value are those of the last decision, None before the first. wall_seconds: from the study's
+    creation to its last change.
     """
     decisions = [stage.decision for stage in stages if stage.decision]
     last = decisions[-1] if decisions else None
@@ -42,7 +42,7 @@ def run_summary(study: StudyRecord, stages: Sequence[StageResults], wall_seconds
         "study": study.name,
         "task": study.settings.get("task"),
         "state": study.state.value,
-        "wall_seconds": round(study.updated - study.created if wall_seconds is None else wall_seconds, 3),
+        "wall_seconds": round(study.updated - study.created, 3),
         "best": last.winner.describe() if last else None,
         "metric": metric
         and {

@@ -33,13 +33,9 @@ class TaskError(TuneError):
 class StageError(TuneError):
     """Widen or change the search: the stage has no answer (every rate diverged, say)."""
 
-    exit_code = 1
-
 
 class StorageError(TuneError):
     """Free some space, mend the permission, start the database: what was acknowledged is safe; run again to go on."""
-
-    exit_code = 1
 
 
 class BusyError(TuneError):

@@ -116,8 +116,8 @@ class Lease:
             stop()
 
     def release(self, ending: Callable[[sa.Connection], tuple[StudyState, str]]) -> None:
-        """Give it back, saying how it ended: a state and the reason, found while nobody else can write of the study; nothing
-        happens if it has been lost."""
+        """Give it back; nothing happens if it has been lost. ending: reads how it ended, a state and the reason, in the same
+        transaction, so that nothing can be asked of the study in between."""
         self._over.set()
         with suppress(BusyError), self._database.write() as connection:
             self._extend(connection)

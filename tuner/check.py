@@ -11,11 +11,8 @@ from trainables.task import blamed, load_task
 from tuner.forecast import forecast
 from tuner.settings import Settings
 
-SECONDS = 60.0
-"""About so long may it take: the smallest sweep takes longer."""
 
-
-def check(settings: Settings, seconds: float = SECONDS) -> Iterator[Finding]:
+def check(settings: Settings, seconds: float) -> Iterator[Finding]:
     """One finding after another; the cost at last, if nothing is wrong.
 
     seconds: about so long may it take; what there is no time for is told as unseen.

@@ -79,7 +79,7 @@ WHERE = {
     "storage": _option(
         str, "Database URL (SQLite, PostgreSQL, MySQL); sqlite:///WORKDIR/studies.db if not given.", envvar="TUNE_STORAGE"
     ),
-    "workdir": _option(Path, "Folder of logs, checkpoints and reports; tune-runs if not given."),
+    "workdir": _option(Path, f"Folder of logs, checkpoints and reports; {WORKDIR} if not given."),
 }
 JSON = {"json": Annotated[bool, typer.Option("--json", help="End stdout with one line of JSON.")]}
 COMMON = {
@@ -288,7 +288,7 @@ def stop(study: str, json: bool, **given: Any) -> None:
 
 
 TRIAL = {
-    "stage": Annotated[str, typer.Argument(help="stage1, stage2 or stage3.")],
+    "stage": Annotated[str, typer.Argument(help="stage1, ... or stage5.")],
     "number": Annotated[int, typer.Argument(help="The trial's number in it.")],
 }
 ADD = {"lr": Annotated[float, typer.Option(help="The learning rate.", show_default=False)]}

@@ -15,6 +15,7 @@ from studies.plan import Plan
 from studies.recipe import Recipe, kinds
 from studies.trial import Metric
 from studies.value import Count, LearningRate, Natural, Positive, Value, problem
+from studies.workspace import WORKDIR
 from trainables.trainable import Workload
 from tuner.stages import stage1, stage2, stage3, stage4, stage5
 from tuner.stages.stage import Stage
@@ -50,7 +51,7 @@ class Settings(Value):
     task: str = "digits"
     data: str | None = None
     stages: Annotated[tuple[Literal["stage1", "stage2", "stage3", "stage4", "stage5"], ...], Field(min_length=1)] = STAGES
-    workdir: str = "tune-runs"
+    workdir: str = WORKDIR
     cwd: str = "."
     checkpoints: str | None = None
 

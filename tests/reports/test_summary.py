@@ -38,7 +38,6 @@ def test_the_object_of_json_is_the_one_of_the_contract():
     keys = ["name", "winner", "metric", "value", "rule", "margin", "tie", "warnings", "trials"]
     keys += ["steps_trained", "steps_shared", "steps_saved", "examples_trained", "seconds"]
     assert [set(keys) - set(stage) for stage in summary["stages"]] == [set()] * 3
-    assert run_summary(RECORD, study(), wall_seconds=12.3456)["wall_seconds"] == 12.346
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tuner.cli import _run
+from tuner.cli import FINISH, _run
+from tuner.stages.stage5 import WAYS
 
 TASK = """
 from torch import nn
@@ -119,6 +120,7 @@ def test_help_answers_at_once_and_names_every_command():
     commands = ("run", "stage1", "stage2", "stage3", "resume", "status", "report", "export", "train", "clean", "dashboard")
     commands += ("check", "stage4", "finish", "trials", "stop", "add", "extend", "overrule", "note")
     assert all(f"  {name} " in done.stdout for name in commands)
+    assert f"{', '.join(WAYS)}." in FINISH["skip"].__metadata__[0].help  # importing them would take too long
     heavy = ("torch", "ray", "optuna", "pandas", "matplotlib", "sqlalchemy")
     assert not [line for line in done.stderr.splitlines() if line.rpartition("|")[2].strip() in heavy]
 

@@ -21,8 +21,8 @@ def as_trainable(
 
     task, data, device: as the command line names them; "auto" is a GPU where Tune has assigned one (tune.with_resources).
     The config takes lr, in any case, and batch_size, momentum, optimizer and seed, by default those of a Plan; the recipe is the
-    task's own. An
-    iteration is so many optimizer updates; its result holds train_loss (their mean), the metrics, lr and steps (so far).
+    task's own. An iteration is so many optimizer updates; its result holds train_loss (their mean), the metrics, lr and steps (so
+    far).
     A training that has diverged reports its metric as infinitely bad, and takes no time any more, until it is restored.
     Restored with another lr or batch size, as by PopulationBasedTraining, a training goes on with that one; its momentum
     and optimizer are part of its state, and cannot change.
