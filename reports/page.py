@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from reports import drawing, words
 from reports.diagnosis import Diagnosis, diagnoses
 from reports.figures import CAPTIONS, figures
-from reports.files import write_whole
 from reports.frames import tables
 from reports.stages import StageResults, results
 from reports.summary import WARNINGS, cost_in_words
 from studies.decision import Candidate, Decision
 from studies.errors import StorageError
+from studies.files import write_whole
 from studies.ledger import Store
 from studies.study import StudyRecord
 from studies.trial import State, Trial

@@ -9,9 +9,7 @@ import contextlib
 import hashlib
 import io
 import logging
-import os
 import re
-import tempfile
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import torch
 
 from studies.errors import InputError, StorageError, TaskError
 from studies.failpoints import failpoint
+from studies.files import put, write_whole
 from studies.plan import Plan
 from studies.trial import Point
 
@@ -276,10 +275,7 @@ def save_weights(path: Path, checkpoint: Checkpoint) -> None:
     """
     content = io.BytesIO()
     torch.save(checkpoint.state.get("model", checkpoint.state), content)
-    try:
-        _write(path, content.getbuffer())
-    except OSError as error:
-        raise StorageError(f"{path}: {_why(error)}") from error
+    write_whole(path, content.getbuffer())
 
 
 class _Place:
@@ -331,7 +327,8 @@ class _Place:
     def write(self, file: str, *parts: Any) -> None:
         path = f"{self._root}/{file}"
         if self._here:
-            return _write(Path(path), *parts)
+            put(Path(path), *parts, aside=lambda: failpoint("state.aside"))
+            return failpoint("state.moved")
         content = b"".join(parts)
         with _os_errors():
             try:
@@ -369,34 +366,3 @@ def _why(error: Exception) -> str:
 def _shown(url: str) -> str:
     """Without the password."""
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
-
-
-def _write(path: Path, *parts: Any) -> None:
-    """Whole or not at all: aside, synced, moved, and the folder synced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _move_in(path, parts)
-    except FileNotFoundError:  # a driver that starts has taken the file aside for a killed writer's
-        _move_in(path, parts)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _move_in(path: Path, parts: Iterable[Any]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        failpoint("state.aside")
-        os.replace(name, path)
-        failpoint("state.moved")
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

@@ -11,13 +11,13 @@ from types import FrameType
 from typing import Any
 
 from reports.export import COUNT_IN_EPOCHS, decided, export_study, write_for
-from reports.files import sweep
 from reports.progress import ProgressView
 from reports.reporter import Reporter
 from reports.tensorboard import TensorboardLog
 from studies.decision import QUESTIONS, Decision
 from studies.errors import InputError, Interrupted, StageError, TaskError, TuneError
 from studies.failpoints import failpoint
+from studies.files import sweep
 from studies.ledger import Driver, Store
 from studies.plan import Plan, distinct_steps
 from studies.study import Study

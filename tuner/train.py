@@ -11,9 +11,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from reports.export import Export, read_export
-from reports.files import write_whole
 from reports.progress import ProgressView
 from studies.errors import StageError, TaskError
+from studies.files import write_whole
 from studies.plan import Plan
 from studies.trial import Point, Progress, State
 from trainables.checkpoints import Checkpoints, save_weights

@@ -12,9 +12,9 @@ from reports.export import lightning, timm, torch, transformers
 from reports.export.phases import Unsayable
 from reports.export.plain import Export, decided, export_study, read_export, write_export
 from reports.export.text import comment
-from reports.files import write_whole
 from studies.decision import Decision
 from studies.errors import InputError
+from studies.files import write_whole
 from studies.plan import Plan
 
 __all__ = [

@@ -14,10 +14,10 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from reports.export.text import comment
-from reports.files import write_whole
 from reports.reading import read_mapping, shown
 from studies.decision import Decision
 from studies.errors import InputError
+from studies.files import write_whole
 from studies.ledger import Store
 from studies.plan import Plan, Segment
 from studies.trial import Metric

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from reports.files import write_whole
 from studies.failpoints import failpoint
+from studies.files import write_whole
 from studies.plan import Plan
 from studies.trial import Progress, State
 from tuner.runners.job import Job
