@@ -1,6 +1,7 @@
 """What is there to compute on, and how much of it does a plan take?"""
 
 import gc
+import os
 from typing import Literal
 
 import torch
@@ -15,6 +16,11 @@ CONTEXT_BYTES = 1 << 30  # of a CUDA context with cuDNN and cuBLAS and their wor
 def kind_of(device: Literal["auto", "cpu", "cuda"]) -> str:
     """The device that "auto" means here, or the one that is asked for."""
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def count(device: str) -> int:
+    """How many there are here: GPUs, or CPU cores."""
+    return torch.cuda.device_count() if device == "cuda" else os.cpu_count() or 1
 
 
 def settle(device: Literal["auto", "cpu", "cuda"], threads: int, processes: int = 1) -> str:

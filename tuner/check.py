@@ -8,7 +8,7 @@ from typing import Any
 from trainables.checkup import Finding, Verdict, checkup
 from trainables.machine import settle
 from trainables.task import blamed, load_task
-from tuner.forecast import forecast
+from tuner.forecast import at_a_time, forecast
 from tuner.settings import Settings
 
 
@@ -31,8 +31,8 @@ def check(settings: Settings, seconds: float) -> Iterator[Finding]:
     if fit and time.monotonic() > until:
         yield Finding(name, Verdict.UNSEEN, "no time was left to measure it", "ask: tune run --dry-run")
     elif fit:
-        workers = settings.at_a_time
-        stages = forecast(settings, workload, device, workers, settings.start, measuring=until - time.monotonic())
+        workers = at_a_time(settings, device)
+        stages = forecast(settings, workload, device, settings.start, measuring=until - time.monotonic())
         hours = sum(stage.device_hours for stage in stages)
         told = ", ".join(f"{stage.stage} {stage.steps:,} steps" for stage in stages)
         yield Finding(name, Verdict.OK, f"{told}: {hours * 60:.3g} minutes with {workers} at a time")

@@ -536,15 +536,15 @@ def _forecast(settings: Any, study: str, decided: Any, json: bool) -> None:
     from reports.summary import write_forecast
     from trainables.machine import settle
     from trainables.parallel import gathered, load_spread
-    from tuner.forecast import forecast
+    from tuner.forecast import at_a_time, forecast
     from tuner.settings import start_of
 
     device = settle(settings.device, settings.threads, settings.processes)
     workload = load_spread(settings.task, settings.data, settings.processes, device, settings.threads)
     with gathered(workload):
         settings = settings.resolve(workload)
-        told = forecast(settings, workload, device, settings.at_a_time, start_of(settings, decided, study), decided)
-    write_forecast(_console(), [asdict(stage) for stage in told], settings.at_a_time)
+        told = forecast(settings, workload, device, start_of(settings, decided, study), decided)
+    write_forecast(_console(), [asdict(stage) for stage in told], at_a_time(settings, device))
     if json:
         _emit({"forecast": [asdict(stage) | {"device_hours": stage.device_hours} for stage in told]})
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from studies.decision import Decision
 from studies.plan import Plan, constant, distinct_steps
+from trainables.machine import count
 from trainables.trainable import Workload
 from tuner.settings import Settings
 
@@ -30,22 +31,31 @@ class Forecast:
         return self.seconds / 3600
 
 
+def at_a_time(settings: Settings, device: str) -> int:
+    """Trials that are trained at full speed together, on this machine: one on each GPU, where there are any (more of them share
+    its speed), else one on each core; so many processes and threads each."""
+    if device == "cuda":
+        room = max(1, count(device) // settings.processes)
+        return min(settings.workers or room, room)
+    return settings.workers or max(1, count(device) // (settings.threads * settings.processes))
+
+
 def forecast(
     settings: Settings,
     workload: Workload,
     device: str,
-    workers: int,
     start: Plan,
     decided: Sequence[Decision] = (),
     measuring: float = math.inf,
 ) -> list[Forecast]:
     """The stages that are still to come, in order; those decided already cost nothing more.
 
-    settings: resolved. workers: trials at a time. start: what the first stage starts from. Trains a few steps at each batch
+    settings: resolved. start: what the first stage starts from. Trains a few steps at each batch
     size, evaluates once, and throws it away.
     measuring: seconds after which no further batch size is tried; its steps then count by their examples.
     """
     until = time.monotonic() + measuring
+    workers = at_a_time(settings, device)
     winners = {decision.stage: decision.winner for decision in decided}
     plan, told, speeds = start, [], {}
     for name in settings.stages:

@@ -1,7 +1,6 @@
 """What can a person set, and what holds where they set nothing?"""
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Literal
@@ -212,11 +211,6 @@ class Settings(Value):
         """A stage with what follows from elsewhere, and the rest of its fields as they are set here, by their names."""
         set_here = {field.name: getattr(self, field.name) for field in fields(stage) if field.name in type(self).model_fields}
         return stage(**set_here | derived)
-
-    @property
-    def at_a_time(self) -> int:
-        """Trials that are trained together: --workers, else as many as this machine's CPUs have room for."""
-        return self.workers or max(1, (os.cpu_count() or 1) // (self.threads * self.processes))
 
     def _shared(self, plan: Plan) -> Plan | None:
         """The plan, if each of the processes gets a part of its batches."""

@@ -1,8 +1,14 @@
 """Is what tuning costs at most told of what will be trained?"""
 
 import json
+import os
+
+import pytest
+import torch
 
 from tuner.cli import _run
+from tuner.forecast import at_a_time
+from tuner.settings import Settings
 
 ONE = ["--runner", "serial", "--json", "--repeats", "2"]
 
@@ -25,3 +31,21 @@ def test_a_stage_by_itself_starts_from_the_winner_before_it(tmp_path, monkeypatc
     assert told["steps"] >= stage["steps_trained"] + stage["steps_shared"] >= 2 * steps > 0
     assert _run([*cell, "--dry-run"]) == 0
     assert last_line(capsys)["forecast"] == []  # it is decided
+
+
+@pytest.mark.parametrize(
+    "device, options, trials",
+    [
+        ("cuda", {}, 4),
+        ("cuda", {"threads": 8}, 4),
+        ("cuda", {"processes": 2}, 2),
+        ("cuda", {"processes": 8}, 1),
+        ("cuda", {"workers": 3}, 3),
+        ("cuda", {"workers": 16}, 4),
+        ("cpu", {}, os.cpu_count()),
+        ("cpu", {"workers": 16}, 16),
+    ],
+)
+def test_time_is_shared_out_among_gpus_where_there_are_some_and_else_among_cores(monkeypatch, device, options, trials):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert at_a_time(Settings(**options), device) == trials
