@@ -17,8 +17,8 @@ from trainables.batches import mixed
 
 
 class Mean(nn.Module):
-    """What several voices say, as one model: the mean of their outputs; of classes, that of their probabilities, as logarithms,
-    so that losses and metrics take it for outputs of one model."""
+    """What several voices say, as one model: the mean of their outputs; of scores of classes, shape (batch, classes, ...), that
+    of their probabilities, as logarithms, so that losses and metrics take it for outputs of one model."""
 
     def __init__(self, voices: Sequence[Callable[..., torch.Tensor]], classes: bool):
         super().__init__()
@@ -28,16 +28,17 @@ class Mean(nn.Module):
         said = torch.stack([voice(*inputs, **named) for voice in self._voices])
         if not self._classes:
             return said.mean(0)
-        return said.log_softmax(-1).logsumexp(0) - torch.tensor(float(len(said))).log()
+        return said.log_softmax(2).logsumexp(0) - torch.tensor(float(len(said))).log()
 
 
 def taught(said: torch.Tensor, teacher: torch.Tensor, how: Distilled, classes: bool) -> torch.Tensor:
-    """How far a student is from its teacher: of classes, the divergence of what is softened, times the temperature's square, so
-    that its gradients keep their size; else the mean squared difference."""
+    """How far a student is from its teacher: of scores of classes, shape (batch, classes, ...), the mean divergence of what is
+    softened, times the temperature's square, so that its gradients keep their size; else the mean squared difference."""
     if not classes:
         return nn.functional.mse_loss(said, teacher)
-    soft, wanted = (said / how.temperature).log_softmax(-1), (teacher / how.temperature).softmax(-1)
-    return nn.functional.kl_div(soft, wanted, reduction="batchmean") * how.temperature**2
+    soft, wanted = (said / how.temperature).log_softmax(1), (teacher / how.temperature).softmax(1)
+    apart = nn.functional.kl_div(soft, wanted, reduction="sum") / (said.numel() // said.shape[1])
+    return apart * how.temperature**2
 
 
 def views(model: nn.Module, how: Views) -> list[Callable[[torch.Tensor], torch.Tensor]]:

@@ -251,9 +251,9 @@ class Supervised:
 
     @cached_property
     def _classes(self) -> bool:
-        """Whether the targets are numbers of classes."""
+        """Whether the outputs are scores of classes: Task's own loss takes them for such where the targets are integers."""
         _, targets = self._valid.take(torch.tensor([0]))
-        return isinstance(targets, torch.Tensor) and not targets.is_floating_point()
+        return "loss" not in self.own and isinstance(targets, torch.Tensor) and not targets.is_floating_point()
 
     def evaluate(self) -> dict[str, float]:
         seed_everything(self.plan.seed, self.step, "evaluation")

@@ -10,7 +10,7 @@ from studies.schedule import Constant
 from studies.trial import State
 from trainables import Task
 from trainables.checkpoints import Checkpoints
-from trainables.finish import folded
+from trainables.finish import folded, taught
 from trainables.task import Supervision
 from trainables.training import carry_out
 
@@ -42,6 +42,29 @@ class Rows(Images):
 
     def model(self):
         return nn.Linear(36, 2)
+
+
+class Dense(Images):
+    """Which pixels are bright? Scores of three classes, of which one never comes, for each."""
+
+    def data(self):
+        return tuple((images, (images[:, 0] > 0.5).long()) for images, _ in super().data())
+
+    def model(self):
+        return nn.Conv2d(1, 3, 3, padding=1)
+
+
+class Graded(Images):
+    """Labels as whole numbers, but one output, which a loss of its own takes for the logarithm of the odds."""
+
+    def model(self):
+        return nn.Sequential(nn.Flatten(), nn.Linear(36, 1))
+
+    def loss(self, outputs, targets):
+        return nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], targets.float())
+
+    def metrics(self, outputs, targets):
+        return {"accuracy": ((outputs[:, 0] > 0) == targets).float().mean()}
 
 
 @pytest.fixture
@@ -116,6 +139,23 @@ def test_an_ensemble_is_the_mean_of_its_members_and_trains_those_that_are_gone(w
     _, _, labels = outputs(workload, PLAN, checkpoints)
     mean = torch.stack(said).mean(0)
     assert points[-1].values["val_loss"] == pytest.approx(nn.functional.nll_loss(mean.log(), labels).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("task", [Images, Dense, Graded])
+def test_an_ensemble_of_one_is_that_one(task, checkpoints):
+    workload = Supervision(task(), "one", "f" * 64)
+    _, plain = carried_out(workload, PLAN, checkpoints)
+    report, points = carried_out(workload, PLAN.but(finish=Ensemble(members=(PLAN,))), checkpoints)
+    assert report.ended is State.COMPLETE, report.error
+    assert points[-1].values == pytest.approx(plain[-1].values, rel=1e-5)
+
+
+def test_a_student_of_pixels_is_as_far_from_its_teacher_as_from_its_labels():
+    """Of a teacher that is sure, the divergence is the cross-entropy: a mean over the pixels, as well."""
+    said, labels = torch.randn(4, 3, 5, 6, generator=torch.Generator().manual_seed(0)), torch.arange(120).reshape(4, 5, 6) % 3
+    sure = 100.0 * nn.functional.one_hot(labels, 3).movedim(-1, 1)
+    told = taught(said, sure, Distilled(temperature=1.0), classes=True)
+    assert told.item() == pytest.approx(Task().loss(said, labels).item(), rel=1e-5)
 
 
 def test_what_is_pruned_stays_so_from_there_on_and_the_path_before_is_shared(workload, checkpoints, tmp_path):
