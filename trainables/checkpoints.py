@@ -160,7 +160,7 @@ class Checkpoints:
             raise StorageError(f"{self._place.where()}: {_why(error)}") from error
 
     def remove(self, files: Iterable[str]) -> None:
-        """Some of these. What cannot be removed, or is gone already, is left as it is."""
+        """Delete these (FINGERPRINT/NAME, as `files` has them). What cannot be removed, or is gone already, is left as it is."""
         for file in files:
             with contextlib.suppress(OSError):
                 self._place.remove(file)

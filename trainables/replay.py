@@ -45,13 +45,8 @@ EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 class Recording:
     """One recorded run. steps: ascending; columns: the values at these steps, by name."""
 
-    steps: list[int]
-    columns: Mapping[str, list[float]]
-
-    def add(self, step: int, measured: Sequence[float]) -> None:
-        self.steps.append(step)
-        for column, value in zip(self.columns.values(), measured):
-            column.append(value)
+    steps: Sequence[int]
+    columns: Mapping[str, Sequence[float]]
 
     def mean(self, name: str, after: int, upto: int) -> float:
         """The mean over the steps in (after, upto], each having the value recorded first at it or after it; NaN if the run
@@ -87,12 +82,10 @@ class Replay:
         accurate = table.val_accuracy.notna().any()
         self.target = Metric(name="val_accuracy", mode="max") if accurate else Metric(name="val_loss", mode="min")
         self._runs: dict[tuple, dict[float, Recording]] = {}
-        self._ends: dict[int, int] = {}
-        rows = zip(*(table[name].tolist() for name in (*CHOICES, "lr", "step", *MEASURED)))
-        for optimizer, batch_size, momentum, seed, lr, step, *measured in rows:
-            runs = self._runs.setdefault((optimizer, batch_size, momentum, seed), {})
-            runs.setdefault(lr, Recording([], {name: [] for name in MEASURED})).add(step, measured)
-            self._ends[batch_size] = max(step, self._ends.get(batch_size, 0))
+        for (*choices, lr), rows in table.groupby([*CHOICES, "lr"]):
+            run = Recording(rows.step.tolist(), {name: rows[name].tolist() for name in MEASURED})
+            self._runs.setdefault(tuple(choices), {})[lr] = run
+        self._ends = table.groupby("batch_size").step.max().to_dict()
         self.holds = self.holding()
         runs = ((choices[1], run) for choices, rates in self._runs.items() for run in rates.values())
         self.point_examples = max(batch_size * run.steps[-1] / len(run.steps) for batch_size, run in runs)
