@@ -88,8 +88,8 @@ class Member(Supervised):
     def _outputs(self, inputs: Any) -> Any:
         return call(self._shared, inputs)
 
-    def _looked(self) -> float:
-        value = torch.tensor(super()._looked() if self._rank == 0 else 0.0, dtype=torch.float64, device=self.device)
+    def _measured(self) -> float:
+        value = torch.tensor(super()._measured() if self._rank == 0 else 0.0, dtype=torch.float64, device=self.device)
         distributed.broadcast(value, 0)  # batch norm may have seen other examples in each
         return float(value)
 

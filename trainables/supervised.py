@@ -184,7 +184,7 @@ class Supervised:
             return self._stopping.loss
         loss = self._update().double()
         self.step += 1
-        if self._stopping and self._stopping.after(self.step, loss, self.model, self._looked):
+        if self._stopping and self._stopping.after(self.step, loss, self.model, self._measured):
             self._wake()
         return loss
 
@@ -194,7 +194,7 @@ class Supervised:
             return None
         return Stopping(self._target, self.plan.every(len(self._train)), part.patience)
 
-    def _looked(self) -> float:
+    def _measured(self) -> float:
         """What decides, now; NaN if it is not there."""
         return self.evaluate().get(self._target.name, math.nan)
 
@@ -262,7 +262,7 @@ class Supervised:
             more["stopped_at"] = self._stopping.at
         return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self.ratio), **more}
 
-    def look(self, members: Sequence["Supervised"] = ()) -> dict[str, float]:
+    def finished(self, members: Sequence["Supervised"] = ()) -> dict[str, float]:
         """What the plan's finish measures of the trained model: several views of it, or the members of an ensemble.
 
         Raises: InputError if the task's data are not such that it can.

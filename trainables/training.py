@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from studies.errors import StorageError, TaskError
+from studies.errors import Interrupted, StorageError, TaskError
 from studies.failpoints import failpoint
 from studies.plan import LOOKS, Plan
 from studies.trial import Point, Progress, State
@@ -25,8 +25,8 @@ SAVING_SHARE = 0.01
 REPORT_SECONDS = 0.2
 """Points closer together than this are reported together."""
 
-LOOK_SECONDS = 0.2
-"""Training goes on for about this long between two looks up, to see whether to stop."""
+ASK_SECONDS = 0.2
+"""Training goes on for about this long before it asks again whether to stop."""
 
 
 def carry_out(
@@ -51,9 +51,11 @@ def carry_out(
     Raises: StorageError if a state cannot be kept. What the task raises ends its plan as FAILED.
     """
     for together in [cohort] if fused else [[plan] for plan in cohort]:
-        looks = [(plan.every(eval_examples), plan.early(eval_examples, early_looks)) for plan in together]
-        runs = [Run(workload, plan, checkpoints, *steps, frozenset(keep), device) for plan, steps in zip(together, looks)]
-        yield from _lockstep(runs, Fused if fused else Alone, stop)
+        runs = []
+        for plan in together:
+            every, early = plan.every(eval_examples), plan.early(eval_examples, early_looks)
+            runs.append(Run(workload, plan, checkpoints, every, early, frozenset(keep), device, stop))
+        yield from _lockstep(runs, Fused if fused else Alone)
         if stop():
             return
 
@@ -68,12 +70,12 @@ class Alone:
         return [float(lane.train(steps, rate)) for lane, rate in zip(self.lanes, rates)]
 
     def part(self) -> None:
-        """It is."""
+        """Nothing to do: each has its tensors to itself."""
 
 
 @dataclass(eq=False)
 class Run:
-    """One plan under way.
+    """One plan under way, until it has ended or stop says so.
 
     every: steps between evaluations; early: steps of those before the first of these. at: where it stands. begun: where it
     stood at first. ended: how, once it has, and error: why. fresh: points not yet reported. passing: the state that the next
@@ -87,6 +89,7 @@ class Run:
     early: tuple[int, ...]
     keep: frozenset[int]
     device: str
+    stop: Callable[[], bool]
     at: Checkpoint = Checkpoint(0, {})
     begun: int = 0
     trainable: Trainable | None = None
@@ -103,10 +106,10 @@ class Run:
         self.at = self.checkpoints.deepest(self.plan) or self.at
         self.begun, self.reported = self.at.step, time.monotonic()
         self.attempt(self._build if self.at.step < self.plan.steps else self._end)
-        return Progress(self.plan, () if self._looks else self.at.points, self.begun)
+        return Progress(self.plan, () if self._only_looks else self.at.points, self.begun)
 
     @property
-    def _looks(self) -> bool:
+    def _only_looks(self) -> bool:
         """Whether the plan only looks at the end of a training, which is what its points are about."""
         return isinstance(self.plan.finish, LOOKS)
 
@@ -118,10 +121,10 @@ class Run:
             self.trainable.enlist(self._others(self.plan.finish.teachers))
 
     def _end(self) -> None:
-        if self._looks:
+        if self._only_looks:
             if self.trainable is None:
                 self._build()
-            seen, end = self.trainable.look(self._others(getattr(self.plan.finish, "members", ()))), self.at.points[-1]
+            seen, end = self.trainable.finished(self._others(getattr(self.plan.finish, "members", ()))), self.at.points[-1]
             self.fresh = [replace(end, values={**end.values, **seen})]
         self.ended = State.COMPLETE
 
@@ -131,18 +134,28 @@ class Run:
         for plan in plans:
             at = self.checkpoints.deepest(plan)
             if at is None or at.step < plan.steps:
-                every = plan.every(self.every * self.plan.batch_size)
-                run = Run(self.workload, plan, self.checkpoints, every, (), self.keep, self.device)
-                for _ in _lockstep([run], Alone, lambda: False):
-                    pass
+                self._train_again(plan)
                 at = self.checkpoints.deepest(plan)
             others.append(self.workload.trainable(plan, self.device))
             others[-1].restore(at.state)
         return others
 
+    def _train_again(self, plan: Plan) -> None:
+        """Raises: TaskError if it does not come to its end; Interrupted if it was told to stop on the way."""
+        every = plan.every(self.every * self.plan.batch_size)
+        run = Run(self.workload, plan, self.checkpoints, every, (), self.keep, self.device, self.stop)
+        for _ in _lockstep([run], Alone):
+            pass
+        if not run.ended:
+            raise Interrupted
+        if run.ended is not State.COMPLETE:
+            gone = f"{self.plan.finish.words}: lr {plan.lr:g}, seed {plan.seed}, whose state was gone"
+            why = f"{run.ended} when trained again: {run.error.strip().splitlines()[-1]}"
+            raise TaskError(f"{gone}, {why}") from RuntimeError(run.error)
+
     def anew(self) -> "Run":
         """The same, to begin once more from its states."""
-        return Run(self.workload, self.plan, self.checkpoints, self.every, self.early, self.keep, self.device)
+        return Run(self.workload, self.plan, self.checkpoints, self.every, self.early, self.keep, self.device, self.stop)
 
     def fail(self) -> None:
         """What the task has just raised ends this plan."""
@@ -153,6 +166,8 @@ class Run:
             work()
         except StorageError:
             raise
+        except Interrupted:  # all that is left to do is to leave
+            pass
         except (Exception, SystemExit):
             self.fail()
 
@@ -172,7 +187,7 @@ class Run:
         self.at = replace(self.at, step=self.at.step + steps, seconds=self.at.seconds + seconds, partial=partial)
         self.unsaved += seconds
 
-    def look(self) -> None:
+    def arrive(self) -> None:
         """Evaluate, end and save, if this is where to."""
         step, end = self.at.step, self.at.step == self.plan.steps
         if self._due(step) or end:
@@ -191,7 +206,7 @@ class Run:
 
     def tell(self) -> Iterator[Progress]:
         """What there is to report, if it is time to."""
-        if self.ended or (self.fresh and not self._looks and time.monotonic() - self.reported > REPORT_SECONDS):
+        if self.ended or (self.fresh and not self._only_looks and time.monotonic() - self.reported > REPORT_SECONDS):
             failpoint("plan.told")
             yield Progress(self.plan, tuple(self.fresh), self.begun, self.ended, self.error)
             self.fresh, self.reported = [], time.monotonic()
@@ -200,7 +215,7 @@ class Run:
         """Save on the way, and report what is left to."""
         if self.at.step > self.begun:
             self.attempt(self.save)
-        return Progress(self.plan, () if self._looks else tuple(self.fresh), self.begun, self.ended, self.error)
+        return Progress(self.plan, () if self._only_looks else tuple(self.fresh), self.begun, self.ended, self.error)
 
     def save(self, kept: bool = False) -> None:
         began = time.perf_counter()
@@ -242,20 +257,21 @@ class Run:
         return measured
 
 
-def _lockstep(runs: Sequence[Run], company: type[Alone] | type[Fused], stop: Callable[[], bool]) -> Iterator[Progress]:
-    """Train all to their ends. Those furthest behind go on until they meet the next ones, and from there on together."""
+def _lockstep(runs: Sequence[Run], company: type[Alone] | type[Fused]) -> Iterator[Progress]:
+    """Train all until they have ended or are to stop. Those furthest behind go on until they meet the next ones, and from
+    there on together."""
     for run in runs:
         yield run.begin()
         yield from run.tell()
-    pack, together, pace, apart = [], Alone([]), LOOK_SECONDS, []
+    pack, together, pace, apart = [], Alone([]), ASK_SECONDS, []
     while live := [run for run in runs if not run.ended and run not in apart]:
-        if stop():
+        if live[0].stop():
             for run in live:
                 yield run.leave()
             return
         step = min(run.at.step for run in live)
         behind = [run for run in live if run.at.step == step]
-        until = min([step + max(1, int(LOOK_SECONDS / pace)), *(run.goal() if run in behind else run.at.step for run in live)])
+        until = min([step + max(1, int(ASK_SECONDS / pace)), *(run.goal() if run in behind else run.at.step for run in live)])
         try:
             if behind != pack:
                 together.part()
@@ -269,10 +285,10 @@ def _lockstep(runs: Sequence[Run], company: type[Alone] | type[Fused], stop: Cal
                 run.fail()
         for run in behind:
             if not run.ended:
-                run.attempt(run.look)
+                run.attempt(run.arrive)
             yield from run.tell()
     for run in apart:  # one of them raised: it shows which when each goes by itself
-        yield from _lockstep([run.anew()], company, stop)
+        yield from _lockstep([run.anew()], company)
 
 
 def _advance(pack: Sequence[Run], together: Alone | Fused, until: int) -> float:

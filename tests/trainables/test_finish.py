@@ -15,6 +15,7 @@ from trainables.task import Supervision
 from trainables.training import carry_out
 
 PLAN = constant(Plan(batch_size=16), 0.05, 20)
+WILD = constant(Plan(batch_size=16), 1e30, 20)
 
 
 class Images(Task):
@@ -139,6 +140,34 @@ def test_an_ensemble_is_the_mean_of_its_members_and_trains_those_that_are_gone(w
     _, _, labels = outputs(workload, PLAN, checkpoints)
     mean = torch.stack(said).mean(0)
     assert points[-1].values["val_loss"] == pytest.approx(nn.functional.nll_loss(mean.log(), labels).item(), rel=1e-5)
+
+
+class Strict(Images):
+    def loss(self, outputs, targets):
+        if not outputs.isfinite().all():
+            raise ArithmeticError("out of luck")
+        return super().loss(outputs, targets)
+
+
+@pytest.mark.parametrize("finish", [Ensemble(members=(PLAN, WILD)), Distilled(teachers=(WILD,))])
+@pytest.mark.parametrize("task, why", [(Images, "diverged when trained again: train loss is nan"), (Strict, "out of luck")])
+def test_a_member_that_is_gone_and_does_not_come_to_its_end_again_fails_the_plan(task, why, finish, checkpoints):
+    report, _ = carried_out(Supervision(task(), "wild", "f" * 64), PLAN.but(finish=finish), checkpoints)
+    told = report.error.strip().splitlines()[-1]
+    assert report.ended is State.FAILED and f"{finish.words}: lr 1e+30, seed 0, whose state was gone, " in told and why in told
+
+
+def test_a_member_that_is_trained_again_is_stopped_and_goes_on_as_all_are(workload, checkpoints, tmp_path):
+    member, asked = PLAN.but(seed=1), []
+    for finish in (Distilled(teachers=(member,)), Ensemble(members=(member,))):
+        plan, elsewhere = PLAN.but(finish=finish), Checkpoints(tmp_path / finish.kind, "f" * 64)
+        carried_out(workload, PLAN, elsewhere)
+        stopped, points = carried_out(workload, plan, elsewhere, stop=lambda: len(asked) > 2 or asked.append(1))
+        assert stopped.ended is None and points == [] and 0 < elsewhere.deepest(member).step < 20
+        resumed, points = carried_out(workload, plan, elsewhere)
+        _, whole = carried_out(workload, plan, checkpoints)
+        assert resumed.ended is State.COMPLETE and [point.values for point in points] == [point.values for point in whole]
+        asked.clear()
 
 
 @pytest.mark.parametrize("task", [Images, Dense, Graded])

@@ -78,7 +78,7 @@ def test_cut_anywhere(name, path, cuts, in_one_go, tmp_path_factory):
 @given(looks=st.lists(st.integers(1, 9), max_size=5))
 @few
 def test_stopped_at_any_step(name, looks, in_one_go, tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(training, "LOOK_SECONDS", 1e-9)  # a look after every step
+    monkeypatch.setattr(training, "ASK_SECONDS", 1e-9)  # after every step
     plan, folder = PATHS["warm-up and decays"], tmp_path_factory.mktemp("stopped")
     curve, state = in_one_go(name, plan)
     told = []
@@ -92,7 +92,7 @@ def test_stopped_at_any_step(name, looks, in_one_go, tmp_path_factory, monkeypat
 
 
 def test_a_stop_loses_nothing_and_ends_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "LOOK_SECONDS", 1e-9)
+    monkeypatch.setattr(training, "ASK_SECONDS", 1e-9)
     plan = PATHS["constant"]
     reports = train("Images", plan, tmp_path, stop=after(8))
     assert [progress.ended for progress in reports] == [None] * len(reports)

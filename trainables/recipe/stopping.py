@@ -26,16 +26,16 @@ class Stopping:
         self._best: tuple[float, dict[str, Any]] = (math.nan, {})
         self._total: Any = 0.0
 
-    def after(self, step: int, loss: torch.Tensor, model: nn.Module, look: Callable[[], float]) -> bool:
+    def after(self, step: int, loss: torch.Tensor, model: nn.Module, measure: Callable[[], float]) -> bool:
         """A step has been done, at this loss; whether there was a look, or the model has become the best one again.
 
-        look: the metric now.
+        measure: the metric now.
         """
         self._total = self._total + loss
         if step % self._every:
             return False
         mean, self._total = float(self._total) / self._every, 0.0
-        value = look() if math.isfinite(mean) else math.nan
+        value = measure() if math.isfinite(mean) else math.nan
         if not self.at or math.isfinite(value) and not self.metric.gain(value, self._best[0]) <= 0:
             self.at, self.loss, self._best = step, mean, (value, deepcopy(model.state_dict()))
         elif step - self.at >= self._patience * self._every:
