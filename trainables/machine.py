@@ -40,6 +40,12 @@ def settle(device: Literal["auto", "cpu", "cuda"], threads: int, processes: int 
     return device
 
 
+def begin(device: str) -> None:
+    """Have CUDA there before something is seeded that may draw on it: generators that come later are not."""
+    if device.startswith("cuda"):
+        torch.cuda.init()
+
+
 def card(device: str) -> str:
     """The GPU that this process computes on, by its name and memory; "" if none."""
     if device == "cpu":

@@ -25,6 +25,7 @@ RATIO_EVERY = 10
 """Steps between two measurements of the update ratio; each costs about one more pass over the parameters."""
 
 EVALUATION_BATCH = 512
+"""Examples that go through a model at once to be evaluated; fewer where they do not fit."""
 
 GLANCED = 16
 """Examples by which it is checked that a recipe goes with the data and the model."""
@@ -72,20 +73,20 @@ class Split:
     def take(self, indices: torch.Tensor) -> tuple[Any, Any]:
         """A batch on the device. indices: shape (batch,)."""
         if self._tensors:
-            place = indices.to(self._tensors[0].device)
-            return tuple(part[place].to(self.device) for part in self._tensors)
+            place = _to(indices, self._tensors[0].device)
+            return tuple(_to(part[place], self.device) for part in self._tensors)
         inputs, targets = default_collate([self._data[i] for i in indices.tolist()])
         return _to(inputs, self.device), _to(targets, self.device)
 
-    def batches(self) -> Iterator[tuple[Any, Any]]:
-        """All of it in order."""
-        for indices in torch.arange(len(self)).split(EVALUATION_BATCH):
+    def batches(self, size: int) -> Iterator[tuple[Any, Any]]:
+        """All of it in order, so many at a time."""
+        for indices in torch.arange(len(self)).split(size):
             yield self.take(indices)
 
 
-def _to(part: Any, device: str) -> Any:
+def _to(part: Any, device: Any) -> Any:
     if isinstance(part, torch.Tensor):
-        return part.to(device)
+        return part.to(device, non_blocking=str(device) != "cpu")  # on its way to the CPU it would be read before it is there
     if isinstance(part, Mapping):
         return {key: _to(value, device) for key, value in part.items()}
     return [_to(value, device) for value in part] if isinstance(part, tuple | list) else part
@@ -131,6 +132,7 @@ class Supervised:
         self.step, self.ratio = 0, torch.tensor(float("nan"))
         self._pruned, self._masks = plan.finish if isinstance(plan.finish, Pruned) else None, {}
         self._stopping = self._patience()
+        self._at_once = EVALUATION_BATCH
 
     def _glance(self) -> tuple[Any, Any, Any]:
         """Inputs and targets of some examples, and the untrained model's outputs."""
@@ -256,11 +258,21 @@ class Supervised:
         return "loss" not in self.own and isinstance(targets, torch.Tensor) and not targets.is_floating_point()
 
     def evaluate(self) -> dict[str, float]:
-        seed_everything(self.plan.seed, self.step, "evaluation")
         more = {"parameters_left": finish.left(self.model, self._masks)} if self._masks else {}
         if self._stopping and self._stopping.ended:
             more["stopped_at"] = self._stopping.at
-        return {**evaluated(self.task, self.model, self._valid), "update_ratio": float(self.ratio), **more}
+        return {**self._evaluated(self.model), "update_ratio": float(self.ratio), **more}
+
+    def _evaluated(self, model: nn.Module) -> dict[str, float]:
+        """What is measured of a model; from the first time on that memory runs out, in batches that fit."""
+        while True:
+            seed_everything(self.plan.seed, self.step, "evaluation")
+            try:
+                return evaluated(self.task, model, self._valid, self._at_once)
+            except torch.OutOfMemoryError:
+                if self._at_once == 1:
+                    raise
+            self._at_once //= 2
 
     def finished(self, members: Sequence["Supervised"] = ()) -> dict[str, float]:
         """What the plan's finish measures of the trained model: several views of it, or the members of an ensemble.
@@ -272,8 +284,7 @@ class Supervised:
             voices = finish.views(self.model.eval(), self.plan.finish)
         else:
             voices = [member.model.eval() for member in members]
-        seed_everything(self.plan.seed, self.step, "evaluation")
-        return evaluated(self.task, finish.Mean(voices, self._classes), self._valid)
+        return self._evaluated(finish.Mean(voices, self._classes))
 
     def state(self) -> dict[str, Any]:
         with eager():
@@ -281,15 +292,19 @@ class Supervised:
         live = {"model": self.model.state_dict(), "optimizer": optimizer}
         if self._stopping:
             live["stopping"] = self._stopping.state()
-        masks = {"masks": dict(self._masks)} if self._masks else {}
+        masks = {"masks": {name: mask.cpu() for name, mask in self._masks.items()}} if self._masks else {}
         return {**copied(live), "step": self.step, "update_ratio": float(self.ratio), **masks}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         if (optimizer := self.plan.optimizer_at(max(0, state["step"] - 1))) != self._chosen:
             self._choose(optimizer)
         self.model.load_state_dict(state["model"])
+        own = copied(state["optimizer"])  # it goes on in these very tensors
         with eager():
-            self.optimizer.load_state_dict(copied(state["optimizer"]))  # it would go on in these very tensors
+            self.optimizer.load_state_dict(own)
+        if isinstance(self.optimizer, torch.optim.NAdam):  # its mu_product belongs where its step is, not where the parameter is
+            for live, kept in zip(self.optimizer.state.values(), own["state"].values()):
+                live["mu_product"] = kept["mu_product"].to(live["step"].device)
         self.step, self.ratio = state["step"], torch.tensor(state["update_ratio"])
         self._masks = {name: mask.to(self.device) for name, mask in state.get("masks", {}).items()}
         if self._stopping:
@@ -297,9 +312,9 @@ class Supervised:
 
 
 def copied(value: Any) -> Any:
-    """A state whose tensors are its own. (A deep copy of a view would copy all that it is a view into.)"""
+    """A state whose tensors are its own, and on the CPU. (A deep copy of a view would copy all that it is a view into.)"""
     if isinstance(value, torch.Tensor):
-        return value.detach().clone()
+        return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
         return {key: copied(part) for key, part in value.items()}
     return type(value)(copied(part) for part in value) if type(value) in (list, tuple) else value
@@ -331,8 +346,8 @@ def checked_loss(loss: Any) -> torch.Tensor:
     return loss.reshape(())
 
 
-def evaluated(task: Any, model: nn.Module, valid: Split) -> dict[str, float]:
-    """val_loss (the mean over the examples) and the task's metrics.
+def evaluated(task: Any, model: nn.Module, valid: Split, at_once: int) -> dict[str, float]:
+    """val_loss (the mean over the examples) and the task's metrics. at_once: examples that go through the model together.
 
     Raises: TaskError if the metrics are not numbers by name.
     """
@@ -342,7 +357,7 @@ def evaluated(task: Any, model: nn.Module, valid: Split) -> dict[str, float]:
     kept, total = [], 0.0
     model.eval()
     with torch.no_grad():
-        for inputs, targets in valid.batches():
+        for inputs, targets in valid.batches(at_once):
             outputs = call(model, inputs)
             total = total + checked_loss(task.loss(outputs, targets)).double() * len(targets)
             if running is not None:

@@ -22,6 +22,7 @@ from studies.plan import Plan
 from studies.recipe import Recipe
 from studies.trial import Metric
 from trainables.finish import folded
+from trainables.machine import begin
 from trainables.recipe.optimizers import make_optimizer
 from trainables.source import BUILT_IN, check_spec, fingerprint_of, sources_of
 from trainables.supervised import Split, Supervised, seed_everything
@@ -119,6 +120,7 @@ class Supervision:
         return type(self.task).student is not Task.student
 
     def trainable(self, plan: Plan, device: str, kind: Callable[..., Supervised] = Supervised) -> Supervised:
+        begin(device)
         splits = self.splits(device) if not isinstance(plan.finish, Fold) else self._folds(plan.finish, plan.seed, device)
         own = frozenset(name for name in ("loss", "optimizer") if getattr(type(self.task), name) is not getattr(Task, name))
         return kind(self.task, plan, *splits, device, self.target, own)
@@ -169,6 +171,7 @@ class Custom:
             **{name: getattr(plan, name) for name in ("batch_size", "momentum", "optimizer", "seed")},
         }
         wanted = inspect.signature(self._made).parameters
+        begin(device)
         seed_everything(plan.seed, "initialisation")
         return self._made(**{name: value for name, value in offered.items() if name in wanted})
 

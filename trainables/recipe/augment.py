@@ -64,7 +64,8 @@ def cropped(images: torch.Tensor, padding: int) -> torch.Tensor:
     """Each image padded by zeros, and its size cut out of that somewhere."""
     count, channels, height, width = images.shape
     top, left = torch.randint(2 * padding + 1, (2, count, 1))
-    rows, columns = (top + torch.arange(height)).to(images.device), (left + torch.arange(width)).to(images.device)
+    places = (top + torch.arange(height), left + torch.arange(width))
+    rows, columns = (place.to(images.device, non_blocking=True) for place in places)
     padded = torch.nn.functional.pad(images, [padding] * 4)
     each = torch.arange(count, device=images.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
@@ -78,13 +79,13 @@ def cut_out(images: torch.Tensor, size: int) -> torch.Tensor:
         first = torch.randint(length, (count, 1)) - size // 2
         place = torch.arange(length)
         inside.append((first <= place) & (place < first + size))
-    hole = (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(images.device)
-    return images.masked_fill(hole, 0)
+    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return images.masked_fill(hole.to(images.device, non_blocking=True), 0)
 
 
 def _drawn(p: float, images: torch.Tensor) -> torch.Tensor:
     """For each image whether it is drawn, with probability p; shape (batch, 1, 1, 1)."""
-    return (torch.rand(len(images), 1, 1, 1) < p).to(images.device)
+    return (torch.rand(len(images), 1, 1, 1) < p).to(images.device, non_blocking=True)
 
 
 def _jitter(part) -> Alter:

@@ -34,7 +34,7 @@ def mixtures(recipe: Recipe, classes: int) -> Iterator[Mix]:
 
 def paired(inputs: torch.Tensor, p: float) -> torch.Tensor:
     """Each example with probability p the mean of itself and its neighbour."""
-    drawn = (torch.rand(len(inputs)) < p).to(inputs.device).reshape(-1, *[1] * (inputs.dim() - 1))
+    drawn = (torch.rand(len(inputs)) < p).to(inputs.device, non_blocking=True).reshape(-1, *[1] * (inputs.dim() - 1))
     inputs = _fractional(inputs)
     return torch.where(drawn, (inputs + inputs.roll(1, 0)) / 2, inputs)
 
