@@ -104,6 +104,15 @@ class Short(Healthy):
         return nn.Linear(8, 1)
 
 
+class Huge(Healthy):
+    """A GPU would have no room for more than some examples."""
+
+    def loss(self, outputs, targets):
+        if outputs.requires_grad and len(outputs) > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().loss(outputs, targets)
+
+
 class Confident(Healthy):
     def model(self):
         model = super().model()

@@ -4,7 +4,7 @@ import pytest
 
 from studies.plan import Plan
 from trainables import load_task
-from trainables.checkup import Verdict, checkup
+from trainables.checkup import Verdict, checkup, memory
 
 OK, DOUBT, WRONG = Verdict.OK, Verdict.DOUBT, Verdict.WRONG
 
@@ -20,6 +20,7 @@ AILING = {
     "Alike": ("labels", WRONG, ["every label is 1"]),
     "Few": ("batch size", DOUBT, ["--batch-size 16"]),
     "Short": ("outputs", WRONG, ["from 0 to 1", "1 output"]),
+    "Huge": ("batch size", WRONG, ["ran out at 64; 32 fits", "--batch-size 32", "accumulate"]),
     "Confident": ("loss at the start", DOUBT, ["ln 2", "initialise"]),
     "Heights": ("loss at the start", DOUBT, ["targets' variance"]),
     "Idle": ("gradients", WRONG, ["none reaches idle"]),
@@ -65,10 +66,11 @@ def test_what_trains_in_its_own_way_is_checked_for_purity_and_says_what_is_not_s
     assert checks["stopped and gone on with"].saw == "bit for bit" and "data" in checks["the rest"].saw
 
 
-def test_a_batch_that_does_not_fit_is_told(monkeypatch):
-    monkeypatch.setattr("trainables.checkup.memory._available", lambda: 10_000)
-    check = found("digits")["batch size"]
-    assert check.verdict is WRONG and "64 does not fit" in check.saw and "accumulate" in check.do
+@pytest.mark.parametrize("size, free", [(16_384, 10**12), (96, 10_000)])
+def test_a_batch_that_has_been_trained_fits(size, free, monkeypatch):
+    monkeypatch.setattr("trainables.checkup.memory._available", lambda: free)
+    *_, check = memory.checks(load_task("digits"), Plan(batch_size=size), "cpu", 1)
+    assert check.verdict in (OK, DOUBT) and check.saw.startswith(f"{size:,} fits (")
 
 
 def test_what_there_is_no_time_for_ends_in_time_and_is_no_verdict_on_the_task():

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
+import torch
+
 from studies.plan import Plan
 from trainables.checkup import data, memory, model, purity
 from trainables.checkup.finding import Finding, Verdict
@@ -24,11 +26,16 @@ def checkup(workload: Workload, plan: Plan, device: str, seconds: float) -> Iter
         yield from purity.checks(workload, plan, device)
         yield Finding("the rest", Verdict.UNSEEN, OUTSIDE)
         return
-    for checks, share in _checks(workload, plan, device):
-        for check in checks(seconds * share):
-            yield check
-            if (check.name, check.verdict) == ("outputs", Verdict.WRONG):
-                return  # no step can be done
+    try:
+        for checks, share in _checks(workload, plan, device):
+            for check in checks(seconds * share):
+                yield check
+                if (check.name, check.verdict) == ("outputs", Verdict.WRONG):
+                    return  # no step can be done
+        return
+    except torch.OutOfMemoryError:
+        pass  # what was under way is given up only after this
+    yield memory.ran_out(workload, plan, device)
 
 
 def _checks(workload: Supervision, plan: Plan, device: str) -> list[tuple[Callable[[float], Iterator[Finding]], float]]:

@@ -1,6 +1,5 @@
 """How fast is a step, and how large may a batch be?"""
 
-import gc
 import time
 from collections.abc import Iterator
 
@@ -19,6 +18,9 @@ LARGEST = 8192
 SPARED = 0.8
 """Of the memory that is there, so much is counted on."""
 
+SETTLED = 2
+"""Steps after which all memory has been taken: the optimizer's own is there from the second one's backward pass on."""
+
 TIMED = 5
 RATE = 1e-4
 
@@ -29,24 +31,45 @@ FEW_BATCHES = 10
 def checks(workload: Supervision, plan: Plan, device: str, seconds: float) -> Iterator[Finding]:
     """A step's time, its memory, and the largest batch that fits."""
     training = workload.trainable(plan, device)
-    training.train(2, RATE)  # the first steps set up memory and kernels
+    training.train(SETTLED, RATE)
     took = _timed(training, device)
     rate = f"{plan.batch_size / took:,.0f} examples a second at batch size {plan.batch_size:,}"
     yield Finding("speed", Verdict.OK, f"a step takes {1000 * took:.3g} ms, {rate}")
-    largest, how = _by_trying(workload, plan, seconds) if device.startswith("cuda") else _by_counting(training, plan)
-    largest = min(largest, LARGEST)
-    epoch = workload.train_examples
-    size = plan.batch_size
-    saw = f"{size:,} fits, {largest:,} does, too ({how})"
-    if largest < size:
-        do = f"begin with --batch-size {largest}, or accumulate gradients (recipe: accumulate)"
-        yield Finding("batch size", Verdict.WRONG, f"{size:,} does not fit; {largest:,} does ({how})", do)
-    elif epoch < FEW_BATCHES * size and size > 8:
+    if device.startswith("cuda"):
+        del training  # it takes memory
+        largest, how = _by_trying(workload, plan, device, seconds)
+    else:
+        largest, how = _by_counting(training, plan)
+    epoch, size = workload.train_examples, plan.batch_size
+    largest = max(size, min(largest, LARGEST))  # so many have just been trained
+    saw = f"{size:,} fits" + (f", {largest:,} does, too" if largest > size else "") + f" ({how})"
+    if epoch < FEW_BATCHES * size and size > 8:
         smaller = max(8, _power(epoch // FEW_BATCHES))
         do = f"begin with a smaller one: --batch-size {smaller}"
         yield Finding("batch size", Verdict.DOUBT, f"{saw}; an epoch has {epoch / size:.0f} batches of {size:,}", do)
     else:
         yield Finding("batch size", Verdict.OK, saw)
+
+
+def ran_out(workload: Supervision, plan: Plan, device: str) -> Finding:
+    """What is told where memory ran out at the plan's batch size: the half of it that fits, or the half of that..."""
+    size, saw = plan.batch_size // 2, f"memory ran out at {plan.batch_size:,}"
+    while size and not _fits(workload, plan.but(batch_size=size), device):
+        size //= 2
+    if not size:
+        return Finding("batch size", Verdict.WRONG, f"{saw}; not even 1 fits", "take a smaller model or a larger GPU")
+    do = f"begin with --batch-size {size}, or accumulate gradients (recipe: accumulate)"
+    return Finding("batch size", Verdict.WRONG, f"{saw}; {size:,} fits", do)
+
+
+def _fits(workload: Supervision, plan: Plan, device: str) -> bool:
+    try:
+        workload.trainable(plan, device).train(SETTLED, RATE)
+        return True
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        release()
 
 
 def _timed(training, device: str) -> float:
@@ -84,18 +107,13 @@ def _available() -> int:
     return psutil.virtual_memory().available
 
 
-def _by_trying(workload: Supervision, plan: Plan, seconds: float) -> tuple[int, str]:
-    """Double the batch until a step of it does not fit the GPU, or time is up."""
+def _by_trying(workload: Supervision, plan: Plan, device: str, seconds: float) -> tuple[int, str]:
+    """Double the batch until steps of it do not fit the GPU, or time is up."""
     until, size, fits, peak = time.monotonic() + seconds, plan.batch_size, 0, 0
     while not fits or (size <= LARGEST and time.monotonic() < until):
         torch.cuda.reset_peak_memory_stats()
-        try:
-            workload.trainable(plan.but(batch_size=size), "cuda").train(1, RATE)
-        except torch.OutOfMemoryError:
+        if not _fits(workload, plan.but(batch_size=size), device):
             break
-        finally:
-            gc.collect()
-            release()
         fits, peak, size = size, torch.cuda.max_memory_allocated(), 2 * size
     whole = torch.cuda.get_device_properties(0).total_memory
     return fits, f"tried on the GPU: {peak / 1e9:.3g} of {whole / 1e9:.3g} GB"
