@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from studies.finish import Distilled
-from studies.plan import Plan, constant
+from studies.plan import Distilled, Plan, constant
 from trainables import machine
 
 MIB = 1 << 20

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from studies.finish import Ensemble
-from studies.plan import Plan
+from studies.plan import Ensemble, Plan
 from tests.trainables.problems import Bandit, Plain
 from trainables.supervised import EVALUATION_BATCH, copied
 from trainables.task import Custom, Supervision

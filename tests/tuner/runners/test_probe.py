@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from studies.errors import StorageError
-from studies.finish import Distilled, Fold, Pruned
-from studies.plan import constant
+from studies.finish import Fold, Pruned
+from studies.plan import Distilled, constant
 from studies.trial import Progress, State
 from tests.tuner.runners.records import BASE, run
 from tuner.runners import make_runner
