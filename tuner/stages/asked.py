@@ -54,14 +54,16 @@ class Asked(Search):
                 raise StageError(f"it {reason(broken)}")
             if not sample(ruled.metric, elected.trials).finite:
                 raise StageError(f"its {ruled.metric.name} is no finite number")
+            of_ruled = self.stage.elect(start, results, ruled.winner).warnings
         except StageError as error:
             warning = f"overruled by {record.who} in favour of lr {show(record.wish.plan.lr)}, which cannot win: {error}"
             return _but(ruled, warnings=(*ruled.warnings, warning))
-        return _elected(ruled, elected, record)
+        general = tuple(warning for warning in ruled.warnings if warning not in of_ruled)
+        return _elected(_but(ruled, warnings=general), elected, record)
 
 
 def _elected(ruled: Decision, elected: Elected, record: WishRecord) -> Decision:
-    """What becomes of the rule's decision."""
+    """What becomes of the rule's decision, its winner's own warnings left out."""
     metric, values, winner = ruled.metric, sample(ruled.metric, elected.trials), elected.trials[0].plan
     mine = candidate(metric, elected.label, elected.trials, f"winner, by {record.who}")
     others = (one for one in ruled.evidence if not {*one.trials} & {*mine.trials})
@@ -80,7 +82,7 @@ def _elected(ruled: Decision, elected: Elected, record: WishRecord) -> Decision:
         runner_up=ruled.runner_up if same else ruled.winner,
         margin=ruled.margin if same else against,
         tie=ruled.tie and same,
-        warnings=(*ruled.warnings, *(warning for warning in elected.warnings if warning not in ruled.warnings)),
+        warnings=(*ruled.warnings, *elected.warnings),
         words=(
             f'{elected.label} is taken because {record.who} says so: "{record.line}".',
             "The rule would have taken it as well." if same else f"{told}.",

@@ -109,6 +109,11 @@ def over_seeds(repeats: int) -> str:
     return f"over {repeats} shared seeds" if repeats > 1 else "under one seed"
 
 
+def chance(repeats: int) -> str:
+    """What a difference has to be larger than, in words."""
+    return "seed noise" if repeats > 1 else "a single run's noise"
+
+
 def show(value: float | None) -> str:
     """A number for a reader: four significant digits."""
     return "unknown" if value is None or not math.isfinite(value) else f"{value:.4g}"

@@ -135,7 +135,8 @@ def hopeful(metric: Metric, trials: Sequence[Trial], horizon: float) -> list[int
     if not falls:
         return []
     leader = min(falls.values(), key=lambda fall: (fall[-1][1], fall[-1][0]))
-    leader = [(0, max(fall[0][1] for fall in falls.values())), *leader]  # it began where the slowest was seen first
+    began = max(filter(math.isfinite, (fall[0][1] for fall in falls.values())), default=leader[0][1])
+    leader = [(0, began), *leader]  # it began where the slowest was seen first
     return [i for i, fall in falls.items() if _on_pace(fall, leader, horizon) and _closing(fall, leader, horizon)]
 
 

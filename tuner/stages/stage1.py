@@ -174,13 +174,17 @@ class Stage1(Search):
             outcome = (
                 "winner"
                 if trial is won
-                else "fell as deep, no better in validation"
+                else self._beside(trial, won)
                 if trial in deep
                 else "its training loss did not fall as deep"
                 if trial in sweep.finalists
                 else f"left at step {trial.last}: it would not have caught up by step {self.max_steps}"
             )
             yield candidate(self.metric, f"lr {show(trial.plan.lr)}", [trial], outcome, trial not in sweep.finalists)
+
+    def _beside(self, trial: Trial, won: Trial) -> str:
+        ahead = self.metric.gain(*(rules.height(self.metric, one) for one in (trial, won))) > 0
+        return f"fell as deep, {'as good in validation, but converged later' if ahead else 'no better in validation'}"
 
     def _warnings(self, start: Plan, sweep: Race, won: Trial, elected: Elected) -> Iterable[str]:
         rates, best = [trial.plan.lr for trial in sweep.trials], won.plan.lr

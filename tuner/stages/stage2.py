@@ -18,7 +18,19 @@ from studies.plan import Plan, Segment
 from studies.schedule import Constant, Warmup
 from studies.trial import Metric, Trial
 from tuner.stages import rules
-from tuner.stages.evidence import Verdict, beside, candidate, decision, over_seeds, reason, repeated, sample, show, with_seeds
+from tuner.stages.evidence import (
+    Verdict,
+    beside,
+    candidate,
+    chance,
+    decision,
+    over_seeds,
+    reason,
+    repeated,
+    sample,
+    show,
+    with_seeds,
+)
 from tuner.stages.racing import Race, Rungs, race
 from tuner.stages.stage import Elected, Results, Search, own
 
@@ -227,7 +239,7 @@ class Stage2(Search):
             metric,
             elected.trials,
             results,
-            search.steps_saved,
+            0 if self.exhaustive else search.steps_saved,
             rule=f"the training loss screens, validation {over_seeds(self.repeats)} decides; of equals the fewest steps",
             runner_up=None if won.second is None else leaders[won.second][0].plan,
             margin=won.margin,
@@ -237,23 +249,32 @@ class Stage2(Search):
                 f"Batch size {winner.batch_size} with momentum {show(winner.momentum)} (rate {show(winner.lr)}): of"
                 f" {len(search.trials)} candidates {len(search.finalists)} went the whole way"
                 f"{f', {again} with several seeds' if again else ''}; {metric.name} {show(sample(metric, elected.trials).mean)}.",
-                _told(won, "seed noise" if self.repeats > 1 else "a single run's noise"),
-                f"The curve has converged at step {elected.marks['converged']}: the number of steps {change} {winner.steps}.",
+                _told(won, chance(self.repeats)) if len(search.trials) > 1 else "It was the only one.",
+                f"The curve has converged at step {elected.marks['converged']}: the number of steps {change} {winner.steps}"
+                + (f" (the value is its; below, {plan.steps} are compared)." if winner.steps != plan.steps else "."),
             ),
             evidence=tuple(self._evidence(search, leaders, won.place)),
             marks=elected.marks,
         )
 
     def _evidence(self, search: Race, leaders: list[list[Trial]], place: int) -> Iterable[Candidate]:
-        first = {trials[0].number for trials in leaders}
+        first, deep = {trials[0].number for trials in leaders}, rules.deep(self.metric, search.finalists, search.trials)
         for trials in sorted(leaders, key=lambda trials: trials is not leaders[place]):
             outcome = "winner" if trials is leaders[place] else beside(self.metric, trials, leaders[place])
             yield candidate(self.metric, _label(trials[0].plan), trials, outcome)
         for trial in sorted(search.trials, key=lambda trial: rules.better(self.metric, rules.height(self.metric, trial))):
             if trial.number not in first:
-                there = trial in search.finalists
-                outcome = "its curve validates worse" if there else f"left at step {trial.last}: the better third went on"
-                yield candidate(self.metric, _label(trial.plan), [trial], outcome, not there)
+                ahead = self.metric.gain(*(rules.height(self.metric, one) for one in (trial, leaders[place][0]))) > 0
+                outcome = (
+                    f"left at step {trial.last}: the better third went on"
+                    if trial not in search.finalists
+                    else "its training loss did not fall as deep"
+                    if trial not in deep
+                    else "about as good, but dearer"
+                    if ahead
+                    else "its curve validates worse"
+                )
+                yield candidate(self.metric, _label(trial.plan), [trial], outcome, trial not in search.finalists)
 
     def _warnings(self, start: Plan, search: Race, winner: Plan, elected: Elected) -> Iterable[str]:
         asked = [self.at(start, *cell) for cell in self.cells(start)]
@@ -294,7 +315,7 @@ def _beyond_warmup(plan: Plan) -> int:
 
 def _told(won: Verdict, noise: str) -> str:
     if won.margin is None:
-        return "No other pair came near it."
+        return "No other pair's training loss fell as deep to the end."
     if won.tie:
         told = f"The leaders differ by no more than {noise} ({show(abs(won.margin))}): a tie"
         return f"{told}, so the one with the fewest steps of those within a standard error of the best."

@@ -19,6 +19,7 @@ from tuner.stages.evidence import (
     Verdict,
     beside,
     candidate,
+    chance,
     cost,
     decision,
     gain,
@@ -186,28 +187,34 @@ class Stage3(Search):
         metric = self.metric
         gained = gain(metric, lazy, control).mean
         where = " under the first seed" if len(lazy) < len(control) else ""
-        told = "no more than seed noise" if helps.tie else "which is worse"
         return decision(
             self.name,
             metric,
             control,
             results,
-            rule="the lazy linear decay against the constant rate, over shared seeds: without a gain beyond noise, no decay",
+            rule=f"the lazy linear decay against the constant rate, {over_seeds(self.repeats)}: no gain beyond noise, no decay",
             runner_up=lazy[0].plan,
             margin=-gained if math.isfinite(gained) else None,
             tie=helps.tie,
             warnings=tuple(_broken(lazy)),
-            words=(
-                f"Insensitive: the lazy linear decay takes {metric.name} from"
-                f" {show(sample(metric, control[: len(lazy)]).mean)} to {show(sample(metric, lazy).mean)}{where}, {told};"
-                " the terrain is flat, and the rate stays constant.",
-            ),
+            words=(self._gained(control, lazy, helps.tie),),
             evidence=(
                 candidate(metric, "constant", control, "winner"),
                 candidate(metric, "linear from the first step", lazy, f"no gain{where}"),
             ),
             marks={"lazy_gain": gained if math.isfinite(gained) else 0.0},
         )
+
+    def _gained(self, control: list[Trial], lazy: list[Trial], tie: bool) -> str:
+        """What the lazy decay did, where it did not help."""
+        if broken := next((trial for trial in lazy if trial.broken), None):
+            return f"The lazy linear decay {reason(broken)}. Whether decay helps is not known; the rate stays constant."
+        before, after = (show(sample(self.metric, trials).mean) for trials in (control[: len(lazy)], lazy))
+        seeds = " under the first seed" if len(lazy) < len(control) else ""
+        taken = f"the lazy linear decay takes {self.metric.name} from {before} to {after}{seeds}"
+        if tie:
+            return f"Insensitive: {taken}, no more than {chance(self.repeats)}; the terrain is flat, and the rate stays constant."
+        return f"Decay does not help: {taken}, which is worse; the rate stays constant."
 
     def _decision(
         self, results: Results, control: list[Trial], leaders: list[list[Trial]], tails: list[Trial], peak: int
@@ -234,7 +241,7 @@ class Stage3(Search):
             words=(
                 f"Decay helps: {metric.name} {show(before.mean)} at the constant rate, {show(values.mean)} with {_label(won)}.",
                 f"Validation at the constant rate was best at step {peak}; {len(tails)} decays were tried besides the lazy one."
-                + (" The leaders differ by no more than seed noise: a tie, so the simpler." if best.tie else ""),
+                + (f" The leaders differ by no more than {chance(self.repeats)}: a tie, so the simpler." if best.tie else ""),
                 f"Every decay forks from one trunk: {spent.steps_trained} steps were trained, {spent.steps_shared} were there.",
             ),
             evidence=tuple(self._evidence(control, leaders, best.place, tails)),

@@ -132,6 +132,16 @@ def test_an_overruled_rate_is_followed_until_it_has_converged_and_gets_the_margi
     assert alone.winner.lr == 0.01  # the grid is widened where the rule decides, and is not where a person does
 
 
+def test_what_the_rules_winner_was_warned_of_does_not_stay_with_another():
+    def draw(plan, step):
+        return first.falling(0.02 * plan.lr, 0.01, 0.95)(step) if plan.lr < 0.1 else first.falling(0.01, 2.0, 0.2)(step)
+
+    ruled, _, _ = conclude(first.STAGE, first.START, draw)
+    decision, _, _ = conclude(first.STAGE, first.START, draw, overrule(first.constant(first.START, 0.1, 100)))
+    gone = [warning for warning in ruled.warnings if warning not in decision.warnings]
+    assert gone == ["not converged within 6400 steps, the margin included: allow more with --max-steps"]
+
+
 def test_an_overruled_pair_is_repeated_with_the_other_seeds_at_the_steps_that_its_curve_asks_for():
     ruled, study, _ = conclude(second.STAGE, second.START, SECOND)
     plan = next(trial.plan for trial in study.rows if (trial.plan.batch_size, trial.plan.momentum) == (32, 0.0))

@@ -79,6 +79,19 @@ def test_budgets_are_counted_in_examples():
         assert STAGE.at(START, batch_size, 0.9).examples == pytest.approx(START.examples, rel=0.05)
 
 
+def test_what_is_said_of_the_others_follows_from_their_curves():
+    def draw(plan, step):  # at batch size 32 the loss stays high, where validation is best
+        loss, accuracy = best_at(128, 0.5)(plan, step)
+        return (loss + 2, 0.99) if plan.batch_size == 32 else (loss, accuracy)
+
+    decision, _, _ = conclude(draw, replace(STAGE, exhaustive=True))
+    assert decision.winner.batch_size == 128 and decision.cost.steps_saved == 0
+    shallow = "its training loss did not fall as deep"
+    assert all((one.outcome == shallow) is (one.plan.batch_size == 32) for one in decision.evidence)
+    alone, _, _ = conclude(best_at(64, 0.9), replace(STAGE, batch_sizes=(64,), momenta=(0.9,)))
+    assert "It was the only one." in alone.words
+
+
 def test_a_tie_is_named_and_the_fewest_steps_are_taken():
     def draw(plan, step):
         loss, accuracy = falling(1e-4 * plan.batch_size, 0.01, 0.95)(step)

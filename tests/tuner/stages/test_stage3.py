@@ -47,6 +47,13 @@ def test_flat_terrain_is_decided_insensitive_and_nothing_more_is_tried():
 def test_a_decay_that_hurts_is_not_taken():
     decision, _, _ = conclude(terrain(-0.1))
     assert decision.winner == START and not decision.tie
+    assert "which is worse" in decision.words[0]
+
+
+def test_of_a_decay_that_breaks_it_is_said_that_nothing_is_known():
+    decision, _, _ = conclude(lambda plan, step: (math.nan, 0.9) if plan.at(step - 1) < 0.05 else terrain(0.05)(plan, step))
+    assert decision.winner == START
+    assert decision.words[0].startswith("The lazy linear decay diverged") and "not known" in decision.words[0]
 
 
 def test_the_lazy_decay_gets_further_seeds_only_where_it_is_ahead():
@@ -115,6 +122,8 @@ def test_the_order_of_arrival_changes_nothing():
 def test_one_seed_falls_back_on_the_wobble_of_the_run():
     decision, _, _ = conclude(terrain(0.05), Stage3(ACCURACY, 1_000, repeats=1))
     assert decision.interval is None and decision.winner != START
+    flat, _, _ = conclude(terrain(0.001), Stage3(ACCURACY, 1_000, repeats=1))
+    assert not any("seed" in told.replace("under one seed", "") for one in (decision, flat) for told in (*one.words, one.rule))
 
 
 WARMED = START.but(
