@@ -25,7 +25,7 @@ HOMES = {
     "starlette": {"reports/dashboard"},
     "uvicorn": {"reports/dashboard"},
     "rich": {"reports", "tuner/cli.py"},
-    "typer": {"tuner/cli.py"},
+    "typer": {"tuner/cli.py", "tuner/options.py"},
 }
 SOURCES = sorted(path.relative_to(ROOT) for room in BELOW for path in (ROOT / room).rglob("*.py"))
 

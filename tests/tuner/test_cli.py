@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tuner.cli import FINISH, _run
+from tuner.cli import _run
+from tuner.options import FINISH
 from tuner.stages.stage5 import WAYS
 
 TASK = """
