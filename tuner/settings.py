@@ -135,8 +135,13 @@ class Settings(Value):
 
     def resolve(self, workload: Workload) -> "Settings":
         """Fill in what follows from the task: lengths from its size, choices from what a recorded table holds (one seed
-        a run, and constant rates: no warm-up, no stage 3)."""
+        a run, and constant rates: no warm-up, no stage 3).
+
+        Raises: InputError if no stage is left."""
         holds = self._holds(workload)
+        stages = tuple(name for name in self.stages if not holds or name != "stage3")
+        if not stages:
+            raise InputError("stage3: expected a task that trains; a table of recorded curves holds constant rates only")
         batch_size = self.batch_size or _nearest(64, holds.get("batch_size"))
         epoch = workload.train_examples or 1_000 * batch_size
         steps = min(MOST_STEPS, max(FEWEST_STEPS, math.ceil(EPOCHS * epoch / batch_size)))
@@ -157,7 +162,7 @@ class Settings(Value):
                 "repeats": 1 if holds else self.repeats,
                 "warmup": self.warmup and not holds,
                 "recipe": workload.recipe if self.recipe is None else self.recipe,
-                "stages": tuple(name for name in self.stages if not holds or name != "stage3"),
+                "stages": stages,
             }
         )
 

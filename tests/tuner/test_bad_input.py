@@ -483,6 +483,11 @@ def test_a_recording(folder, capsys, name):
     check(["run", "--study", "new", "--task", "replay:curves.csv", *SERIAL], ["curves.csv", *words], capsys)
 
 
+def test_a_decay_of_recorded_curves(folder, capsys):
+    (folder / "curves.csv").write_text(HEADER + ROW)
+    check(["stage3", "--dry-run", "--task", "replay:curves.csv"], ["stage3", "a task that trains", "constant rates"], capsys)
+
+
 @pytest.mark.parametrize("name", PARQUETS)
 def test_a_recording_in_parquet(folder, capsys, name):
     content, words = PARQUETS[name]
