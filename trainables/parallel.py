@@ -143,6 +143,8 @@ class Others:
                 leader.join()
                 self._leader = leader
             yield
+            if wait(self._orders, 0):  # what was computed without it is worth nothing
+                raise ChildProcessError("one of the processes that share the training has ended")
         except BaseException as error:
             for words in self._last_words():
                 error.add_note(words)
@@ -168,7 +170,8 @@ class Others:
             return
         context = multiprocessing.get_context("spawn")
         meeting = str(Path(self._ours.enter_context(own_folder("tune-team-"))) / "meeting")
-        self._ours.callback(_part)
+        watch = threading.Thread(target=_watch, args=(self._orders,), daemon=True)
+        self._ours.callback(_part, watch)
         for rank in range(1, self._size):
             mine, theirs = context.Pipe()
             order = (theirs, self._task, self._device, self._threads, meeting, rank, self._size)
@@ -185,6 +188,7 @@ class Others:
             if said != "ready":
                 raise TaskError(said.splitlines()[-1], said)
         _meet(self._device, meeting, 0, self._size)
+        watch.start()
 
     def _last_words(self) -> Iterator[str]:
         """What those said who have ended by themselves, if any did; last who could not say anything."""
@@ -257,8 +261,23 @@ def _meet(device: str, meeting: str, rank: int, size: int) -> None:
         DistributedDataParallel(nn.Linear(1, 1).to(device))(torch.zeros(1, 1, device=device))
 
 
-def _part() -> None:
-    """Leave the group, if this process has become one of it."""
+def _watch(others: Sequence[Connection]) -> None:
+    """Wait for one of the others to end, or to say why it will; from then on nobody here waits for them."""
+    wait(others)
+    _abort()
+
+
+def _abort() -> None:
+    """Give up what is under way in the group: NCCL would wait for one that has gone, which gloo hears of by itself."""
+    if distributed.is_initialized() and distributed.get_backend() == "nccl":
+        distributed.distributed_c10d._abort_process_group()  # to destroy it would wait as well
+
+
+def _part(watch: threading.Thread) -> None:
+    """Leave the group, if this process has become one of it; the others have gone."""
+    if watch.is_alive():
+        watch.join()
+    _abort()
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
@@ -294,6 +313,7 @@ def _follow(
     except BaseException:
         with suppress(OSError):  # it has gone
             orders.send(traceback.format_exc())
+    os._exit(1)  # at once, whatever the task has left running: others wait
 
 
 def _received(orders: Connection) -> Iterator[Any]:

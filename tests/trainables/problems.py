@@ -1,6 +1,8 @@
 """Small tasks with everything that makes going on difficult, as a user would write them."""
 
 import random
+import threading
+import time
 
 import numpy as np
 import torch
@@ -295,6 +297,19 @@ class Hiccups(Plain):
         self.calls += outputs.requires_grad
         if self.calls == 25:
             raise ArithmeticError("out of luck")
+        return super().loss(outputs, targets)
+
+
+class Lingers(Flat):
+    """Where others take part, the second one runs out of memory, and something of the task goes on there."""
+
+    calls = 0
+
+    def loss(self, outputs, targets):
+        self.calls += 1
+        if self.calls == 3 and torch.distributed.is_initialized() and torch.distributed.get_rank() == 1:
+            threading.Thread(target=time.sleep, args=(60,)).start()
+            raise torch.OutOfMemoryError("CUDA out of memory")
         return super().loss(outputs, targets)
 
 

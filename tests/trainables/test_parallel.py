@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import psutil
 import pytest
@@ -80,6 +81,21 @@ def test_one_that_is_killed_ends_its_training_and_no_other(three):
         three.trainable(PLAN, "cpu").train(5, 0.05)
     assert "of its processes died (killed, out of memory" in raised.value.__notes__[-1] and not children()
     assert three.trainable(PLAN, "cpu").train(5, 0.05) == expected
+
+
+def test_one_that_fails_is_heard_of_at_once_whatever_goes_on_in_it(three, monkeypatch):
+    three.others.close()  # a process is in one group at a time
+    given_up = []
+    monkeypatch.setattr("trainables.parallel._abort", lambda: given_up.append(time.monotonic()))
+    with gathered(shared := spread("Lingers", 2)):
+        team = shared.trainable(PLAN.but(recipe=Recipe()), "cpu")
+        team.train(2, 0.05)
+        began = time.monotonic()
+        assert not given_up
+        with pytest.raises(RuntimeError) as raised:
+            team.train(8, 0.05)
+    assert "process 1 of 2: " in raised.value.__notes__[-1] and "OutOfMemoryError: CUDA" in raised.value.__notes__[-1]
+    assert given_up[0] - began < 5
 
 
 SHARES = """
