@@ -49,6 +49,7 @@ def gpu(monkeypatch):
     """What of it tasks that take no notice of it need."""
     for name in ("is_initialized", "synchronize", "empty_cache"):
         monkeypatch.setattr(torch.cuda, name, getattr(torch.cuda, name))  # to be put back
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
     monkeypatch.setattr(machine, "settle", lambda *given: "cuda")
     monkeypatch.setattr(machine, "card", lambda device: "a GPU")
 
