@@ -268,11 +268,12 @@ class Case:
                 f"rate {number(best.plan.lr)} falls, so the task is sound and it is the rate",
                 self._stage("stage1", "--lrs", ",".join(f"{lr:g}" for lr in closer)),
             )
+        recorded = self.task.startswith("replay:")  # what does not train cannot be checked
         return Finding(
             "does not fall",
             saw,
             "dead units, gradients that vanish or explode, wrong labels, inputs that are not normalised, or a rate far off",
-            shlex.join(["tune", "check", self.task, *self.data]),
+            self._stage("stage1", "--refine") if recorded else shlex.join(["tune", "check", self.task, *self.data]),
         )
 
     def sawtooth(self) -> Finding | None:

@@ -97,7 +97,9 @@ class Replay:
         return {name: sorted({run[name] for run in runs}) for name in CHOICES}
 
     def max_steps(self, batch_size: int) -> int:
-        """Where the table ends for this batch size, in steps."""
+        """Where the table ends for this batch size, in steps. Raises: InputError if it holds none of it."""
+        if batch_size not in self._ends:
+            self._refuse("batch_size", batch_size, sorted(self._ends))
         return self._ends[batch_size]
 
     def nearest(self, plan: Plan) -> Plan | None:
@@ -113,6 +115,8 @@ class Replay:
         """Raises: InputError if the table cannot answer the plan, saying what it holds."""
         if plan.recipe:
             self._refuse("recipe", ", ".join(name for name, _ in plan.recipe.parts()), "trainings without a recipe")
+        if plan.finish:
+            self._refuse("finish", plan.finish.words, "trainings as they were")
         for name in CHOICES:
             if getattr(plan, name) not in self.holds[name]:
                 self._refuse(name, getattr(plan, name), self.holds[name])

@@ -165,6 +165,8 @@ class Custom:
     def trainable(self, plan: Plan, device: str) -> Trainable:
         if plan.recipe:
             raise InputError(f"recipe: expected a Task, whose training it is for; {self.name} trains in its own way")
+        if plan.finish:
+            raise InputError(f"finish: expected a Task, of whose data it is made; {self.name} trains in its own way")
         offered = {
             "plan": plan,
             "device": device,

@@ -192,6 +192,12 @@ def extend(study: str, stage: str, number: int, to: int, json: bool, **given: An
     plan = store.trial(study, stage, number, points=1).plan
     if to <= plan.steps:
         raise InputError(f"--to: trial {number} of {stage} ends at step {plan.steps}; expected a later end, got {to}")
+    settings = store.record(study).settings
+    if settings["task"].startswith("replay:"):  # a table has an end
+        from trainables.task import load_task
+
+        _go_back(settings.get("cwd", "."))
+        load_task(settings["task"]).trainable(plan.to(to), "cpu")
     _ask(store, study, json, kind="extend", stage=stage, plan=plan.to(to))
 
 

@@ -137,15 +137,18 @@ class Settings(Value):
         """Fill in what follows from the task: lengths from its size, choices from what a recorded table holds (one seed
         a run, and constant rates: no warm-up, no stage 3).
 
-        Raises: InputError if no stage is left."""
-        holds = self._holds(workload)
-        stages = tuple(name for name in self.stages if not holds or name != "stage3")
-        if not stages:
-            raise InputError("stage3: expected a task that trains; a table of recorded curves holds constant rates only")
+        Raises: InputError if the task has no answer to what is set.
+        """
+        holds, stages = self._holds(workload), self.reachable
+        if "stage5" in stages and not hasattr(workload, "has_student"):
+            raise InputError(f"finish: expected a Task, of whose data it is made; {workload.name} trains in its own way")
         batch_size = self.batch_size or _nearest(64, holds.get("batch_size"))
         epoch = workload.train_examples or 1_000 * batch_size
         steps = min(MOST_STEPS, max(FEWEST_STEPS, math.ceil(EPOCHS * epoch / batch_size)))
-        max_steps = self.max_steps or _end(workload, batch_size) or steps
+        end = workload.max_steps(batch_size) if holds else None
+        if end and self.max_steps and self.max_steps > end:
+            raise InputError(f"--max-steps: expected at most {end}, where the table ends; got {self.max_steps}")
+        max_steps = self.max_steps or end or steps
         apart = workload.point_examples if holds else workload.valid_examples / 3 / EVALUATION_SHARE
         often = max(max_steps * batch_size / EVALUATIONS, apart)
         eval_examples = self.eval_examples or max(1, min(round(often), max_steps * batch_size // 8))
@@ -165,6 +168,19 @@ class Settings(Value):
                 "stages": stages,
             }
         )
+
+    @property
+    def reachable(self) -> tuple[str, ...]:
+        """The stages without those that recorded curves cannot answer.
+
+        Raises: InputError if none is left.
+        """
+        if not self.task.startswith("replay:"):
+            return self.stages
+        if left := tuple(name for name in self.stages if name in ("stage1", "stage2")):
+            return left
+        recorded = "recorded curves have constant rates only, which stage1 and stage2 ask for"
+        raise InputError(f"{self.stages[0].replace('stage5', 'finish')}: expected a task that trains; {recorded}")
 
     def _holds(self, workload: Workload) -> dict[str, Any]:
         """What a recorded table holds of the optimizer in question, by name of the choice; nothing for what really trains."""
@@ -241,9 +257,9 @@ class Settings(Value):
 def rests_on(settings: Settings, decisions: Sequence[Decision], study: str) -> Decision | None:
     """The decision that the first of the stages rests on; None if it is the first of all.
 
-    Raises: InputError if that has not been decided.
+    Raises: InputError if that has not been decided, or never can be.
     """
-    first, decided = settings.stages[0], {decision.stage: decision for decision in decisions}
+    first, decided = settings.reachable[0], {decision.stage: decision for decision in decisions}
     if first == "stage1":
         return None
     # The bag of tricks need not have been opened; its winner keeps what it found there.
@@ -294,8 +310,3 @@ def _nearest(value: float, choices: Any) -> Any:
 
 def _first(value: Any, choices: Any) -> Any:
     return value if not choices or value in choices else choices[0]
-
-
-def _end(workload: Workload, batch_size: int) -> int | None:
-    """Where a recorded table ends; None for what really trains."""
-    return workload.max_steps(batch_size) if hasattr(workload, "max_steps") else None

@@ -94,6 +94,8 @@ def test_what_does_not_fall_is_the_rate_where_another_rate_falls():
     still = drawn(1e-6, lambda s: 2.3, accuracy=lambda s: 0.1, ratio=1e-7)
     [alone] = diagnose(still, ACCURACY, [], FLOWERS, ())
     assert alone.command == "tune check 'my flowers.py:Flowers' --data images"
+    [recorded] = diagnose(still, ACCURACY, [], replace(FLOWERS, settings={"task": "replay:c.csv"}), ())
+    assert recorded.command == "tune stage1 --study flowers --refine"
     assert "1e-7 of the parameters" in alone.saw and "0.1 at every" in alone.saw
     [beside] = diagnose(still, ACCURACY, [GOOD, still], FLOWERS, ())
     assert beside.command.startswith("tune stage1 --study flowers --lrs 0.1") and "the task is sound" in beside.means

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from studies.errors import InputError
+from studies.finish import Views
 from studies.plan import Plan, Segment, constant
 from studies.schedule import Linear
 from studies.trial import Metric, State
@@ -117,6 +118,7 @@ def test_the_nearest_plan_that_a_table_can_answer(replay):
         (constant(BASE, 0.001, 12), "lr: .* cannot answer 0.001; it holds rates from 0.01 to 10"),
         (constant(BASE, 0.1, 13), "step_nums: .* cannot answer 13; it holds 12 with batch size 10"),
         (constant(BASE, 0.1, 6).then(Segment(steps=3, rate=Linear(lr=0.1, over=3))), "schedule: .* it holds constant rates only"),
+        (constant(BASE, 0.1, 12).but(finish=Views(mirror=True)), "finish: .* it holds trainings as they were"),
     ],
 )
 def test_what_a_table_cannot_answer_is_refused_with_what_it_holds(replay, plan, expected):

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from studies.errors import InputError, TaskError
+from studies.finish import Fold
 from studies.plan import Plan, constant
 from studies.trial import Metric
 from tests.trainables.helpers import completed, points, train, workload
@@ -257,6 +258,8 @@ def test_a_custom_class_gets_what_it_names_and_is_seeded(tmp_path):
     assert task.target == Metric(name="error", mode="min")
     one, other = task.trainable(PLAN, "cpu"), task.trainable(PLAN, "cpu")
     assert one.got == (6, 0.9, "sgd", 4, 0, "cpu", 5) and torch.equal(one.weights, other.weights)
+    with pytest.raises(InputError, match="finish: expected a Task"):
+        task.trainable(PLAN.but(finish=Fold(index=0, of=2)), "cpu")
 
 
 def test_a_user_s_task_is_tuned_like_any_other(tmp_path):

@@ -59,11 +59,13 @@ FILES = {
     "uneven.py": TASK + "class Bad(Good):\n    def data(self): return ((torch.zeros(8, 2), torch.zeros(7)),) * 2\n",
     "nothing.py": TASK + "class Bad(Good):\n    def data(self): return ((torch.zeros(0, 2), torch.zeros(0).long()),) * 2\n",
     "nomodel.py": TASK + "class Bad(Good):\n    def model(self): return None\n",
+    "kept.csv": HEADER + ROW,
     "text.db": "lr,accuracy\n" * 1000,
     "note.txt": "hello",
 }
 
 SERIAL = ["--runner", "serial"]
+KEPT = ["--task", "replay:kept.csv", *SERIAL]
 
 # Arguments, and words that the line must have.
 COMMANDS = {
@@ -119,6 +121,12 @@ COMMANDS = {
     "an unknown optimizer": (["stage1", "--task", "good.py:Good", "--optimizer", "newton", *SERIAL], ["newton", "sgd"]),
     "stage 2 before stage 1": (["stage2", "--task", "good.py:Good", *SERIAL], ["stage2", "stage1 first"]),
     "stage 3 before stage 2": (["stage3", "--task", "good.py:Good", *SERIAL], ["stage3", "stage2 first"]),
+    "the decay of recorded curves": (["stage3", *KEPT], ["stage3: expected a task that trains", "constant rates only"]),
+    "what it would cost": (["stage3", "--dry-run", *KEPT], ["stage3: expected a task that trains", "constant rates only"]),
+    "tricks for recorded curves": (["stage4", *KEPT], ["stage4: expected a task that trains"]),
+    "a batch size that was not recorded": (["stage1", "--batch-size", "3", *KEPT], ["batch_size", "kept.csv", "3", "[32]"]),
+    "more steps than were recorded": (["stage1", "--max-steps", "11", *KEPT], ["--max-steps", "at most 10", "11"]),
+    "an extension beyond what was recorded": (["extend", "table", "stage1", "0", "--to", "11"], ["kept.csv", "11", "holds 10"]),
     "data that is not there": (["run", "--task", "cifar10", "--data", "nowhere", *SERIAL], ["nowhere"]),
     "data that is no folder": (["run", "--task", "cifar10", "--data", "note.txt", *SERIAL], ["note.txt"]),
     "states at no URL": (["stage1", "--task", "good.py:Good", "--checkpoints", "no://x", *SERIAL], ["--checkpoints", "no://x"]),
@@ -404,6 +412,8 @@ def there(tmp_path_factory, sqlite_storage):
         study.plan(plans)
         for plan, ended in zip(plans, (State.COMPLETE, State.DIVERGED)):
             study.record(Progress(plan, (Point(100, {"accuracy": 0.5}),), ended=ended))
+    with store.drive("table", {"task": "replay:kept.csv", "workdir": str(workdir), "cwd": str(folder)}) as driver:
+        driver.stage("stage1", Metric(name="val_accuracy", mode="max")).plan([constant(Plan(batch_size=32), 0.1, 5)])
     store.close()
     for name, content in FILES.items():
         _write(folder / name, content)

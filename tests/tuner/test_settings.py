@@ -2,8 +2,9 @@
 
 import pytest
 
+from studies.errors import InputError
 from studies.trial import Metric
-from trainables.task import load_task
+from trainables.task import Custom, load_task
 from tuner.settings import EARLY_LOOKS, Settings
 from tuner.stages.stage1 import Stage1
 from tuner.stages.stage2 import MOMENTA, Stage2
@@ -37,3 +38,9 @@ def test_momentum_is_searched_where_it_is_sgd_s(optimizer, momenta):
 @pytest.mark.parametrize(("given", "looks"), [(None, EARLY_LOOKS), (0, 0), (5, 5)])
 def test_early_looks_are_as_many_as_are_set(given, looks):
     assert Settings(early_looks=given).resolve(DIGITS).early_looks == looks
+
+
+def test_what_trains_in_its_own_way_has_no_finish():
+    own = Custom(type("Own", (), {"metric": "loss", "mode": "min"}), "Own", "")
+    with pytest.raises(InputError, match="finish: expected a Task, .* Own trains in its own way"):
+        Settings(stages=("stage5",)).resolve(own)
