@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 HOST = socket.gethostname()
 PATIENCE = 20  # leases, for which a database that is away is tried again
+KEPT = ("task", "workdir", "cwd", "stages")  # of the settings of a new study, if some are refused
 NOTICE_SECONDS = 1.0  # until it is seen that the driver is asked to stop: a look takes a third of a millisecond
 
 log = logging.getLogger("tuner")
@@ -47,7 +48,7 @@ class Lease:
 
     def __init__(self, database: Database, name: str, settings: Mapping[str, Any], seconds: float):
         """Take the lease: of a new study, of one that nobody runs, or of a driver that is dead or silent."""
-        self.name = name
+        self.name, self._settings = name, settings
         self._database = database
         self._seconds = seconds
         self._over = threading.Event()
@@ -61,7 +62,7 @@ class Lease:
             row = connection.execute(sa.select(STUDIES, now.label("now")).where(STUDIES.c.name == name).with_for_update()).one()
             if held(row):
                 raise BusyError(refusal(row))
-            self._token = row.token + 1
+            self._token, self._before = row.token + 1, row
             connection.execute(
                 sa.update(STUDIES)
                 .where(STUDIES.c.name == name)
@@ -115,18 +116,29 @@ class Lease:
         if self.asked_to_stop:
             stop()
 
-    def release(self, ending: Callable[[sa.Connection], tuple[StudyState, str]]) -> None:
+    def release(self, ending: Callable[[sa.Connection], tuple[StudyState, str]], **changes: Any) -> None:
         """Give it back; nothing happens if it has been lost. ending: reads how it ended, a state and the reason, in the same
-        transaction, so that nothing can be asked of the study in between."""
+        transaction, so that nothing can be asked of the study in between. changes: of its row, besides."""
         self._over.set()
         with suppress(BusyError), self._database.write() as connection:
             self._extend(connection)
             state, reason = ending(connection)
             now = clock(connection)
             # A renewal still under way must not bring it back to life: the token grows.
-            self._set(connection, state=state, reason=storable(reason), token=self._token + 1, expires=0.0, updated=now)
+            self._set(
+                connection, state=state, reason=storable(reason), token=self._token + 1, expires=0.0, updated=now, **changes
+            )
             failpoint("lease.releasing")
         failpoint("lease.released")
+
+    def undo(self, reason: str, refused: bool) -> None:
+        """Give it back FAILED for this reason, with the settings of before; a new study keeps none but those that say what and
+        where it is. refused: leave a study that is not new in the state of before, too."""
+        before, state = self._before, StudyState.FAILED
+        new = json.dumps({key: self._settings[key] for key in KEPT if key in self._settings})
+        if refused and before.token:
+            state, reason = before.state, before.reason
+        self.release(lambda _: (state, reason), settings=before.settings if before.token else new)
 
     def _keep(self) -> None:
         """Renew until it is over or lost, and look whether we are asked to stop; a database that is away now may be back by

@@ -143,9 +143,9 @@ class Store:
     def drive(self, name: str, settings: Mapping[str, Any]) -> Iterator["Driver"]:
         """Run a study: nobody else can until this is left, which says how it ended.
 
-        DONE if the driver said so; STOPPED if it did not, was interrupted or asked to stop; FAILED, with the reason, after any
-        other error.
-        settings: JSON-able; kept as those of the latest start.
+        DONE if the driver said so; STOPPED if it did not, was interrupted or asked to stop; as before, if the
+        settings are refused; FAILED, with the reason, after any other error.
+        settings: JSON-able; kept as those of the latest start that was not refused, nor found no cluster to run on.
 
         Raises: BusyError naming the driver that is running it; InputError if it cannot be a study's name.
         """
@@ -156,9 +156,12 @@ class Store:
         try:
             yield driver
         except BaseException as error:
-            ending = _ending(error, lease)
             with suppress(StorageError):
-                lease.release(lambda _: ending)
+                if isinstance(error, InputError) or type(error) is TuneError:  # its settings, or what is there for them
+                    lease.undo(str(error), isinstance(error, InputError))
+                else:
+                    ending = _ending(error, lease)
+                    lease.release(lambda _: ending)
             raise
         lease.patiently(lambda: lease.release(driver.ending))
 

@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from studies.decision import Candidate, Decision
-from studies.errors import BusyError, InputError, Interrupted, StageError
+from studies.errors import BusyError, InputError, Interrupted, StageError, TuneError
 from studies.ledger import Store
 from studies.optuna_study import DISTRIBUTIONS
 from studies.plan import Plan, Segment, constant
@@ -326,6 +326,21 @@ class TestStore:
                 driver.done()
                 raise error
             assert state() == expected
+
+    @pytest.mark.parametrize("error", [InputError("--device: ..."), TuneError("no Ray at --address x:1")])
+    def test_what_is_refused_leaves_a_study_as_it_was(self, store, error):
+        with pytest.raises(TuneError), store.drive("flowers", SETTINGS | {"device": "cuda"}):
+            raise error
+        record = store.record("flowers")
+        assert (record.state, record.reason) == (StudyState.FAILED, str(error))
+        assert record.settings == {"task": "digits", "workdir": "tune-runs"}
+        with store.drive("flowers", SETTINGS | {"seed": 3}) as driver:
+            driver.done()
+        before = store.record("flowers")
+        with pytest.raises(TuneError), store.drive("flowers", SETTINGS | {"device": "cuda"}):
+            raise error
+        after = store.record("flowers")
+        assert after.settings == before.settings and (after.state is StudyState.DONE) == isinstance(error, InputError)
 
     def test_a_record_says_what_is_needed_to_go_on(self, store):
         before = time.time()
