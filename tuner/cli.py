@@ -149,7 +149,7 @@ def status(json: bool, study: str | None = None, **given: Any) -> None:
     store = _store(given)
     records = [store.record(study)] if study else store.studies()
     told = {record.name: _results(store, record.name) for record in records}
-    troubled = troubles(_workspace(store, study).log) if study else []
+    troubled = troubles(_workspace(store, study, given).log) if study else []
     wishes = store.wishes(study) if study else []
     write_status(_console(), records, told, whole=study is not None, troubles=troubled, wishes=wishes)
     if json:
@@ -222,7 +222,7 @@ def note(study: str, text: str, json: bool, stage: str | None = None, trial: int
 @command("report", "Write the report: a page, figures and tables.", STUDY, PLACE, JSON)
 def report(study: str, json: bool, **given: Any) -> None:
     store = _store(given)
-    folder = _workspace(store, study).report  # an unknown study is told of before the drawing is imported
+    folder = _workspace(store, study, given).report  # an unknown study is told of before the drawing is imported
     with loading():
         from reports.page import report_study
 
@@ -242,7 +242,7 @@ def export(study: str, json: bool, format: str | None = None, out: Path | None =
     if out and format != "yaml" and out.suffix != suffix(format):
         raise InputError(f"--out: expected a file that ends in {suffix(format)}, for --format {format}; got {str(out)!r}")
     store = _store(given)
-    workspace, notes = _workspace(store, study), ()
+    workspace, notes = _workspace(store, study, given), ()
     if format in TRAINERS:
         from tuner import pipeline
 
@@ -441,7 +441,8 @@ def _go_on(study: str, changes: dict[str, Any], given: dict[str, Any], json: boo
 
     Settings.of({}, changes)  # what is wrong is told before anything is opened
     store = _store(given)
-    settings = Settings.of(store.record(study).settings, changes)
+    moved = {"workdir": str(_workdir(given))} if "workdir" in given else {}
+    settings = Settings.of(store.record(study).settings, changes | moved)
     _go_back(settings.cwd)
     _drive(settings, store, study, json)
 
@@ -478,8 +479,9 @@ def _store(given: dict[str, Any]) -> Any:
     return Store(given.get("storage", default_storage(_workdir(given))))
 
 
-def _workspace(store: Any, study: str) -> Workspace:
-    return Workspace(Path(store.record(study).settings["workdir"]), study)
+def _workspace(store: Any, study: str, given: dict[str, Any]) -> Workspace:
+    """Where --workdir says that a study is, as it may have been moved; else where it was left."""
+    return Workspace(_workdir(given) if "workdir" in given else Path(store.record(study).settings["workdir"]), study)
 
 
 def _results(store: Any, study: str) -> Any:

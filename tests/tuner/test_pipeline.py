@@ -252,6 +252,15 @@ def test_a_finish_sees_to_what_was_asked_before_it_once_and_opens_no_bag_of_tric
     store.close()
 
 
+def test_a_study_that_was_moved_is_where_one_says(home, monkeypatch):
+    monkeypatch.chdir(home)
+    assert _run(["stage1", "--task", "blobs.py:Blobs", "--workdir", "old", *SWEEP]) == 0
+    (home / "old").rename(home / "moved")
+    for words in (["report", "Blobs"], ["export", "Blobs"], ["resume", "Blobs"], ["status", "Blobs"]):
+        assert _run([*words, "--workdir", "moved"]) == 0
+    assert not (home / "old").exists() and (home / "moved/Blobs/report/index.html").exists()
+
+
 def test_an_edited_task_is_tuned_anew(home):
     options = ["--task", "blobs.py:Blobs", *SWEEP]
     tune(home, "stage1", *options)
