@@ -35,7 +35,7 @@ def check_spec(spec: str) -> tuple[str, str]:
     """
     replayed = spec.startswith("replay:")
     place, _, name = (spec.removeprefix("replay:"), "", "") if replayed else BUILT_IN.get(spec, spec).rpartition(":")
-    if not replayed and (not place or not name or place.startswith(".")):
+    if not replayed and (not place or not name or (place.startswith(".") and not place.endswith(".py"))):
         raise InputError(f"--task: expected {', '.join(BUILT_IN)}, file.py:Name, module:Name or replay:FILE; got {spec!r}")
     if (replayed or place.endswith(".py")) and not os.path.isfile(place):  # False, and no error, where there can be no such name
         here = "" if os.path.isabs(place) else f" in {os.getcwd()}"

@@ -46,6 +46,7 @@ def test_a_task_in_a_module_of_the_folder_one_stands_in(tmp_path, monkeypatch):
     written(tmp_path / "garden", WHOLE, "beds.py")
     monkeypatch.chdir(tmp_path)
     assert load_task("garden.beds:Flowers").train_examples == 8
+    assert load_task("./garden/beds.py:Flowers").train_examples == 8
 
 
 def test_a_task_with_a_module_beside_it(tmp_path):

@@ -236,6 +236,7 @@ TASKS = {
     "json.nothing:Good": ["json.nothing"],
     ".good:Good": [".good"],
     "..:Good": ["..:Good"],
+    "./bad.py:Good": ["no file ./bad.py"],
     "good.py:Bad": ["good.py", "no Bad", "Good"],
     "good.py:NoTask": ["NoTask", "Good"],
     "good.py:a_number": ["a_number", "Good"],
