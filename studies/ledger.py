@@ -63,6 +63,11 @@ class Store:
             known = connection.scalar(sa.select(STAGES.c.metric).where(STAGES.c.study == name, STAGES.c.stage == stage))
         return Metric.model_validate_json(known) if known else None
 
+    def fingerprint(self, name: str, stage: str) -> str | None:
+        """Of the task that a stage was last begun with; None if there is no such stage."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(STAGES.c.fingerprint).where(STAGES.c.study == name, STAGES.c.stage == stage))
+
     def decisions(self, name: str) -> list[Decision]:
         """The decisions in force, in the order of the stages."""
         valid = sa.and_(DECISIONS.c.study == name, ~DECISIONS.c.superseded)

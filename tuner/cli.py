@@ -358,7 +358,7 @@ def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool, quick: bo
             return _emit(asdict(proposal)) if json else None
         settings = settings.model_copy(update={"lrs": proposal.around})
     if dry_run:
-        return _forecast(settings, study, store.decisions(study) if store else [], json)
+        return _forecast(settings, study, store, json)
     _drive(settings, store or _store(given), study, json)  # by now, what is wrong has been told before anything is written
 
 
@@ -381,7 +381,7 @@ def _meant(given: dict[str, Any], stages: tuple[str, ...], store: Any) -> tuple[
     return study, Settings.of(recorded, options | own)
 
 
-def _forecast(settings: Any, study: str, decided: Any, json: bool) -> None:
+def _forecast(settings: Any, study: str, store: Any, json: bool) -> None:
     from reports.summary import write_forecast
     from trainables.machine import settle
     from trainables.parallel import gathered, load_spread
@@ -392,7 +392,10 @@ def _forecast(settings: Any, study: str, decided: Any, json: bool) -> None:
     workload = load_spread(settings.task, settings.data, settings.processes, device, settings.threads)
     with gathered(workload):
         settings = settings.resolve(workload)
-        told = forecast(settings, workload, device, start_of(settings, decided, study), decided)
+        decided, wishes = (store.decisions(study), store.wishes(study)) if store else ((), ())
+        begun = [name for name in store.stages(study) if store.fingerprint(study, name) == workload.fingerprint] if store else ()
+        trials = {name: store.trials(study, name) for name in begun}
+        told = forecast(settings, workload, device, start_of(settings, decided, study), decided, trials, wishes)
     write_forecast(_console(), [asdict(stage) for stage in told], at_a_time(settings, device))
     if json:
         _emit({"forecast": [asdict(stage) | {"device_hours": stage.device_hours} for stage in told]})

@@ -2,18 +2,21 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from studies.decision import Decision
-from studies.plan import Plan, constant, distinct_steps
+from studies.plan import Plan, distinct_steps
+from studies.trial import Trial
+from studies.wish import WishRecord
 from trainables.machine import count
 from trainables.trainable import Workload
 from tuner.settings import Settings
+from tuner.stages.asked import heed
+from tuner.stages.stage import Results, Search
 
 PROBED_STEPS = 10
-SETTLED_SHARE = 0.5
-"""Of its longest path, where stage 1 is not decided yet: about where curves have converged, with the margin."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,15 @@ def forecast(
     device: str,
     start: Plan,
     decided: Sequence[Decision] = (),
+    trials: Mapping[str, Sequence[Trial]] = MappingProxyType({}),
+    wishes: Sequence[WishRecord] = (),
     measuring: float = math.inf,
 ) -> list[Forecast]:
-    """The stages that are still to come, in order; those decided already cost nothing more.
+    """The stages that are still to come, in order; those that are decided and want nothing new cost nothing more.
 
-    settings: resolved. start: what the first stage starts from. Trains a few steps at each batch
-    size, evaluates once, and throws it away.
+    settings: resolved. start: what the first stage starts from; the next one after a stage that is still to come starts from the
+    longest plan that may win there. trials: by stage, those there are of the task as it is; wishes: what people asked for.
+    Trains a few steps at each batch size, evaluates once, and throws it away.
     measuring: seconds after which no further batch size is tried; its steps then count by their examples.
     """
     until = time.monotonic() + measuring
@@ -59,10 +65,11 @@ def forecast(
     winners = {decision.stage: decision.winner for decision in decided}
     plan, told, speeds = start, [], {}
     for name in settings.stages:
-        if name in winners:
+        stage = settings.stage(name, workload)
+        if not told and name in winners and _over(heed(stage, wishes), plan, trials.get(name, ())):
             plan = winners[name]
             continue
-        most = settings.stage(name, workload).most(plan)
+        most = stage.most(plan)
         groups = {size: [p for p in most if p.batch_size == size] for size in {p.batch_size for p in most}}
         for size in sorted(groups.keys() - speeds.keys()):
             if speeds and time.monotonic() > until:
@@ -73,8 +80,14 @@ def forecast(
         steps = {size: distinct_steps(plans) for size, plans in groups.items()}
         seconds = sum(speeds[size] * count for size, count in steps.items()) / workers
         told.append(Forecast(name, len(most), sum(steps.values()), sum(size * n for size, n in steps.items()), seconds))
-        plan = plan if plan.segments else constant(plan, settings.lrs[0], max(1, int(SETTLED_SHARE * settings.max_steps)))
+        plan = max(most, key=lambda one: one.steps).but(seed=plan.seed)
     return told
+
+
+def _over(stage: Search, start: Plan, trials: Sequence[Trial]) -> bool:
+    """Whether it wants nothing that is not there."""
+    results = Results(trials)
+    return all(results.of(plan) for plan in stage.wants(start, trials))
 
 
 def _seconds_per_step(settings: Settings, workload: Workload, plan: Plan, device: str) -> float:

@@ -31,6 +31,20 @@ def test_a_stage_by_itself_starts_from_the_winner_before_it(tmp_path, monkeypatc
     assert told["steps"] >= stage["steps_trained"] + stage["steps_shared"] >= 2 * steps > 0
     assert _run([*cell, "--dry-run"]) == 0
     assert last_line(capsys)["forecast"] == []  # it is decided
+    assert _run(["run", *cell[1:], "--dry-run"]) == 0  # only stage 3 is not
+    assert [stage["stage"] for stage in last_line(capsys)["forecast"]] == ["stage3"]
+    assert _run(["run", *cell[1:], "--lrs", "0.3", "--dry-run"]) == 0  # another rate: all of it is to be trained anew
+    assert [stage["stage"] for stage in last_line(capsys)["forecast"]] == ["stage1", "stage2", "stage3"]
+
+
+def test_at_most_is_a_bound_where_stage_1_ends_late(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--exhaustive", "--max-steps", "48", "--lrs", "0.003", "--batch-sizes", "32,64", "--momenta", "0.9", *ONE]
+    assert _run(["run", *options, "--dry-run"]) == 0
+    told = {stage["stage"]: stage["steps"] for stage in last_line(capsys)["forecast"]}
+    assert _run(["run", *options]) == 0
+    for stage in last_line(capsys)["stages"][1:]:
+        assert stage["steps_trained"] + stage["steps_shared"] <= told[stage["name"]]
 
 
 @pytest.mark.parametrize(
