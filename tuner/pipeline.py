@@ -5,7 +5,7 @@ import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,7 +31,7 @@ from trainables.trainable import Workload
 from tuner.runners import check_options, make_runner, prepare
 from tuner.runners.job import Job
 from tuner.runners.runner import Runner
-from tuner.settings import Settings, start_of
+from tuner.settings import Settings, rests_on, start_of
 from tuner.stages.asked import heed
 from tuner.stages.rules import better
 from tuner.stages.stage import run_stage
@@ -46,7 +46,7 @@ LEADERS = 3
 class Watch:
     """Who is told what happens, besides the store: the person at the terminal, TensorBoard, and the reporter.
 
-    approximations: what of the plans is carried out only nearly.
+    warnings: of every decision: what of the plans is carried out only nearly, or rests on what was before.
     """
 
     driver: Driver
@@ -54,7 +54,7 @@ class Watch:
     view: ProgressView
     tensorboard: TensorboardLog
     reporter: Reporter
-    approximations: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def stage(self, name: str, metric: Metric, most: int) -> "Watched":
         """A stage that begins, or goes on, of so many steps at most."""
@@ -91,8 +91,8 @@ class Watched:
         return self.study.trials()
 
     def decide(self, decision: Decision) -> None:
-        """Its warnings also say what of the plans is carried out only nearly."""
-        decision = decision.model_copy(update={"warnings": (*decision.warnings, *self.by.approximations)})
+        """With the warnings that hold for all of them."""
+        decision = decision.model_copy(update={"warnings": (*decision.warnings, *self.by.warnings)})
         self.study.decide(decision)
         self.by.view.decided(decision)
 
@@ -163,7 +163,12 @@ def _leaders(decisions: Sequence[Decision]) -> tuple[Plan, ...]:
 
 
 def _run_stages(settings: Settings, workload: Workload, store: Store, study: str, runner: Runner, watch: Watch) -> None:
-    plan = start_of(settings, store.decisions(study), study)
+    plan, before = start_of(settings, store.decisions(study), study), rests_on(settings, store.decisions(study), study)
+    if before and store.fingerprint(study, before.stage) != watch.fingerprint:
+        again = store.record(study).command("run", "--study", study)
+        edited = f"{settings.stages[0]} starts from {before.stage}'s winner of the task as it was before it was edited"
+        watch = replace(watch, warnings=(*watch.warnings, f"{edited}; to tune it anew: {again}"))
+        log.warning(watch.warnings[-1])
     for name in settings.stages:
         leaders = _leaders(store.decisions(study)) if name == "stage5" else ()
         stage = settings.stage(name, workload, leaders)

@@ -269,6 +269,12 @@ def test_an_edited_task_is_tuned_anew(home):
     )
     after = json.loads(tune(home, "stage1", *options, "--json").stdout.splitlines()[-1])
     assert after["stages"][0]["steps_trained"] > 0 == after["stages"][0]["steps_shared"]
+    (home / "blobs.py").write_text(TASK)
+    done = tune(home, "stage2", "--study", "Blobs", "--batch-sizes", "64", "--momenta", "0.9", "--json")
+    edited = (
+        "stage2 starts from stage1's winner of the task as it was before it was edited; to tune it anew: tune run --study Blobs"
+    )
+    assert edited in json.loads(done.stdout.splitlines()[-1])["stages"][-1]["warnings"] and edited in done.stderr
 
 
 def test_a_task_that_raises_is_told_with_its_traceback(home):
