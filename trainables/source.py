@@ -33,14 +33,30 @@ def check_spec(spec: str) -> tuple[str, str]:
 
     Raises: InputError if it cannot be there.
     """
-    replayed = spec.startswith("replay:")
-    place, _, name = (spec.removeprefix("replay:"), "", "") if replayed else BUILT_IN.get(spec, spec).rpartition(":")
+    replayed, (place, name) = spec.startswith("replay:"), _parted(spec)
     if not replayed and (not place or not name or (place.startswith(".") and not place.endswith(".py"))):
         raise InputError(f"--task: expected {', '.join(BUILT_IN)}, file.py:Name, module:Name or replay:FILE; got {spec!r}")
     if (replayed or place.endswith(".py")) and not os.path.isfile(place):  # False, and no error, where there can be no such name
         here = "" if os.path.isabs(place) else f" in {os.getcwd()}"
         raise InputError(f"--task: there is no file {place}{here}")
     return place, name
+
+
+def _parted(spec: str) -> tuple[str, str]:
+    if spec.startswith("replay:"):
+        return spec.removeprefix("replay:"), ""
+    place, _, name = BUILT_IN.get(spec, spec).rpartition(":")
+    return place, name
+
+
+def same_task(spec: str, cwd: str, other: str, there: str) -> bool:
+    """Whether two specs, each as it is read in a folder, name the same task: the same file, or files of the same content; what
+    is no file, or none any more, goes by its name."""
+    (place, name), (known, named) = _parted(spec), _parted(other)
+    file, before = os.path.join(cwd, place), os.path.join(there, known)
+    if name != named or not (os.path.isfile(file) and os.path.isfile(before)):
+        return spec == other
+    return os.path.samefile(file, before) or fingerprint_of(Path(file), name, None) == fingerprint_of(Path(before), name, None)
 
 
 def fingerprint_of(path: Path, name: str, data: str | None) -> str:

@@ -367,17 +367,20 @@ def _meant(given: dict[str, Any], stages: tuple[str, ...], store: Any) -> tuple[
 
     store: where it may be recorded; None if there is nothing yet.
     """
+    from trainables.source import same_task
     from tuner.settings import Settings
 
     own = {"stages": stages, "workdir": str(_workdir(given)), "cwd": os.getcwd()}
     options = {key: value for key, value in given.items() if key not in WHERE}
     study = check_study_name(given.get("study", default_study_name(given.get("task", Settings().task))))
     recorded = next((record.settings for record in store.studies() if record.name == study), {}) if store else {}
-    if recorded and given.get("task", recorded["task"]) != recorded["task"]:
-        raise InputError(f"--study: {study!r} tunes {recorded['task']}, not {given['task']}; choose another name with --study")
+    was = recorded.get("cwd", ".")
     if recorded and not given.keys() & {"task", "data"}:
-        own["cwd"] = recorded.get("cwd", ".")
-        _go_back(own["cwd"])
+        own["cwd"] = was
+        _go_back(was)
+    elif recorded and not same_task(task := given.get("task", recorded["task"]), own["cwd"], recorded["task"], was):
+        there, here = f"{recorded['task']} in {was}", f"{task} in {own['cwd']}"
+        raise InputError(f"--study: {study!r} tunes {there}, not {here}; choose another name with --study")
     return study, Settings.of(recorded, options | own)
 
 

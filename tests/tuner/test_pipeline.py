@@ -261,6 +261,19 @@ def test_a_study_that_was_moved_is_where_one_says(home, monkeypatch):
     assert not (home / "old").exists() and (home / "moved/Blobs/report/index.html").exists()
 
 
+def test_a_file_of_the_same_name_elsewhere_is_another_task_unless_it_says_the_same(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    start = ["--workdir", str(home / "tune-runs"), "--lrs", "0.1", "--max-steps", "16", "--runner", "serial"]
+    assert _run(["stage1", "--task", "blobs.py:Blobs", *start]) == 0
+    for folder, text, code in (("copy", TASK, 0), ("other", TASK.replace("Linear(16, 4)", "Linear(16, 5)"), 2)):
+        (home / folder).mkdir()
+        (home / folder / "blobs.py").write_text(text)
+        monkeypatch.chdir(home / folder)
+        assert _run(["stage1", "--task", "./blobs.py:Blobs", *start]) == code
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"'Blobs' tunes ./blobs.py:Blobs in {home}/copy, not ./blobs.py:Blobs in {home}/other; choose another name" in told
+
+
 def test_an_edited_task_is_tuned_anew(home):
     options = ["--task", "blobs.py:Blobs", *SWEEP]
     tune(home, "stage1", *options)
