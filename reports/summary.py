@@ -14,7 +14,7 @@ from reports.diagnosis import diagnoses
 from reports.stages import StageResults
 from studies.decision import Cost, Decision
 from studies.study import StudyRecord, StudyState
-from studies.trial import Trial
+from studies.trial import State, Trial
 from studies.wish import Extend, Overrule, WishRecord
 
 PLAIN_WIDTH = 10_000
@@ -142,7 +142,7 @@ def write_status(
         console.print()
         decided = [stage.name for stage in results.get(study.name, ()) if stage.decision]
         for stage in results.get(study.name, ()):
-            _print(console, decision_in_words(stage.decision) if stage.decision else _undecided(stage))
+            _print(console, decision_in_words(stage.decision) if stage.decision else _undecided(stage, study.state))
             _print(console, _ailments(study, stage, decided))
     for record in wishes:
         console.print(Text(wish_in_words(record)), soft_wrap=True)
@@ -211,7 +211,9 @@ def _status(study: StudyRecord, stages: Sequence[StageResults]) -> list[Text]:
     return [Text(study.name, "bold"), Text(study.state.value, STYLES.get(study.state, "yellow")), *map(Text, plain)]
 
 
-def _undecided(stage: StageResults) -> Text:
-    counts = ", ".join(f"{number:,} {state.value}" for state, number in words.states(stage.trials).items())
+def _undecided(stage: StageResults, study: StudyState) -> Text:
+    """A trial goes on where its study does."""
+    called = {State.RUNNING: "running" if study is StudyState.RUNNING else "unfinished"}
+    counts = ", ".join(f"{number:,} {called.get(state, state.value)}" for state, number in words.states(stage.trials).items())
     steps = sum(trial.last for trial in stage.trials)
     return Text(f"{stage.name}  not decided yet: {counts or 'no trials'}, at {words.count(steps, 'step')} in all\n")

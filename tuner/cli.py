@@ -316,7 +316,7 @@ def train(config: Path, json: bool, **given: Any) -> None:
 def dashboard(host: str = "127.0.0.1", port: int = 8080, token: str | None = None, **given: Any) -> None:
     from reports.dashboard.server import serve
 
-    serve(_store(given).url, _workdir(given), host=host, port=port, token=token)
+    serve(_store(given, new=True).url, _workdir(given), host=host, port=port, token=token)
 
 
 KEYS = {"rate.lr": "--lr", "overrule.reason": "--reason", "note.text": "TEXT", "note.number": "--trial"}
@@ -359,7 +359,9 @@ def _start(given: dict[str, Any], stages: tuple[str, ...], json: bool, quick: bo
         settings = settings.model_copy(update={"lrs": proposal.around})
     if dry_run:
         return _forecast(settings, study, store, json)
-    _drive(settings, store or _store(given), study, json)  # by now, what is wrong has been told before anything is written
+    _drive(
+        settings, store or _store(given, new=True), study, json
+    )  # by now, what is wrong has been told before anything is written
 
 
 def _meant(given: dict[str, Any], stages: tuple[str, ...], store: Any) -> tuple[str, Any]:
@@ -472,12 +474,14 @@ def _workdir(given: dict[str, Any]) -> Path:
     return Path(given.get("workdir", WORKDIR)).absolute()
 
 
-def _store(given: dict[str, Any]) -> Any:
-    """The store that --storage names, or the workdir's SQLite file."""
+def _store(given: dict[str, Any], new: bool = False) -> Any:
+    """The store that --storage names, or the workdir's SQLite file. new: where somebody names a workdir, it need not be there."""
     with loading():
         from studies.ledger import Store
 
     if "storage" not in given:
+        if "workdir" in given and not new and not os.path.exists(default_database(_workdir(given))):
+            raise InputError(f"--workdir: expected a folder with studies; there are none in {_workdir(given)}")
         try:
             _workdir(given).mkdir(parents=True, exist_ok=True)
         except OSError as error:

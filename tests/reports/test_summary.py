@@ -81,7 +81,7 @@ def test_status_of_one_study_tells_its_stages():
         write_status, [record], {"digits": [*study()[:1], StageResults("stage2", METRIC, stage1(False).trials)]}, whole=True
     )
     assert "interrupted" in text and "Which learning rate" in text
-    assert "stage2  not decided yet: 1 running, 3 complete, 2 pruned, 1 diverged, 1 failed" in text
+    assert "stage2  not decided yet: 1 unfinished, 3 complete, 2 pruned, 1 diverged, 1 failed" in text
 
 
 def test_status_of_one_study_tells_what_people_asked_for():

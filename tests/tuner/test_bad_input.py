@@ -136,7 +136,8 @@ COMMANDS = {
     ),
     "a workdir that is a file": (["status", "--workdir", "note.txt"], ["--workdir", "note.txt", "expected a folder"]),
     "a workdir in a file": (["status", "--workdir", "note.txt/x"], ["--workdir", "note.txt", "expected a folder"]),
-    "a workdir of a long name": (["status", "--workdir", "x" * 5000], ["--workdir", "expected a folder", "too long"]),
+    "a workdir of a long name": (["status", "--workdir", "x" * 5000], ["--workdir", "expected a folder"]),
+    "no workdir": (["status", "--workdir", "typo"], ["--workdir", "expected a folder with studies", "typo"]),
     "a workdir in /proc": (["status", "--workdir", "/proc/x"], ["--workdir", "/proc/x", "expected a folder"]),
     "another task of this name": (["run", "--study", "there", "--task", "good.py:Good", *SERIAL], ["--study", "there", "digits"]),
     "an export of nothing decided": (["export", "there"], ["there", "no decision"]),
@@ -584,6 +585,7 @@ def test_what_is_refused_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
     check(["run", "--max-steps", "0", *SERIAL], ["--max-steps"], capsys)
     check(["run", "--study", "a/b", *SERIAL], ["--study"], capsys)
     check(["train", "best.yaml", "--seed=-1"], ["--seed"], capsys)
+    check(["status", "--workdir", "typo"], ["--workdir"], capsys)
     assert list(tmp_path.iterdir()) == []
 
 

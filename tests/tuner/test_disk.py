@@ -115,7 +115,7 @@ def test_a_folder_without_permission(home, undisturbed):
         path.chmod(0o555)
     assert tune(home, "status", bound=True)[0] == 0
     check_told(*tune(home, *STAGE, bound=True), database, "readonly")
-    code, told = tune(home, "status", "--workdir", "tune-runs/new", bound=True)
+    code, told = tune(home, *STAGE, "--workdir", "tune-runs/new", bound=True)
     assert code == 2 and "--workdir" in told and "Permission denied" in told
     database.chmod(0)
     code, told = tune(home, "status", bound=True)
