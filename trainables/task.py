@@ -166,7 +166,7 @@ class Custom:
         if plan.recipe:
             raise InputError(f"recipe: expected a Task, whose training it is for; {self.name} trains in its own way")
         if plan.finish:
-            raise InputError(f"finish: expected a Task, of whose data it is made; {self.name} trains in its own way")
+            raise InputError(f"finish: expected a Task, whose data and model it needs; {self.name} trains in its own way")
         offered = {
             "plan": plan,
             "device": device,

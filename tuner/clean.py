@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from studies.ledger import Store
@@ -49,7 +48,7 @@ class Litter:
         return {"study": self.study, "place": self.place, "removed": self.removed, "files": files}
 
 
-def clean(store: Store, study: str, remove: bool = False) -> Litter:
+def clean(store: Store, workspace: Workspace, remove: bool = False) -> Litter:
     """Look through a study's states; remove those that going on with it, as its task is now, does not need.
 
     Results do not depend on it: what is removed too much is trained again. (So it does no harm that a driver may start
@@ -57,11 +56,12 @@ def clean(store: Store, study: str, remove: bool = False) -> Litter:
 
     Raises: BusyError naming the driver that is running it; InputError, TaskError if its task cannot be loaded; StorageError.
     """
+    study = workspace.study
     record = store.record(study)
     store.check_free(study)
     settings = Settings.of(record.settings, {})
     fingerprint = load_spread(settings.task, settings.data, settings.processes).fingerprint
-    place = Workspace(Path(settings.workdir), study).checkpoints(settings.checkpoints)
+    place = workspace.checkpoints(settings.checkpoints)
     checkpoints = Checkpoints(place, fingerprint)
     files = checkpoints.files()
     found = uses(files, fingerprint, _plans(store, study))

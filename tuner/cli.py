@@ -279,9 +279,10 @@ def clean(json: bool, yes: bool = False, study: str | None = None, **given: Any)
     from tuner import clean as cleaning
 
     for record in records:
+        workspace = _workspace(store, record.name, given)
         _go_back(record.settings.get("cwd", "."))
         try:
-            litter.append(cleaning.clean(store, record.name, remove=yes))
+            litter.append(cleaning.clean(store, workspace, remove=yes))
         except TuneError as error:
             if study:
                 raise

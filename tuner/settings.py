@@ -141,7 +141,7 @@ class Settings(Value):
         """
         holds, stages = self._holds(workload), self.reachable
         if "stage5" in stages and not hasattr(workload, "has_student"):
-            raise InputError(f"finish: expected a Task, of whose data it is made; {workload.name} trains in its own way")
+            raise InputError(f"finish: expected a Task, whose data and model it needs; {workload.name} trains in its own way")
         batch_size = self.batch_size or _nearest(64, holds.get("batch_size"))
         epoch = workload.train_examples or 1_000 * batch_size
         steps = min(MOST_STEPS, max(FEWEST_STEPS, math.ceil(EPOCHS * epoch / batch_size)))

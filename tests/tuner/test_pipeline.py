@@ -252,12 +252,13 @@ def test_a_finish_sees_to_what_was_asked_before_it_once_and_opens_no_bag_of_tric
     store.close()
 
 
-def test_a_study_that_was_moved_is_where_one_says(home, monkeypatch):
+def test_a_study_that_was_moved_is_where_one_says(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     assert _run(["stage1", "--task", "blobs.py:Blobs", "--workdir", "old", *SWEEP]) == 0
     (home / "old").rename(home / "moved")
-    for words in (["report", "Blobs"], ["export", "Blobs"], ["resume", "Blobs"], ["status", "Blobs"]):
+    for words in (["report", "Blobs"], ["export", "Blobs"], ["clean", "Blobs"], ["resume", "Blobs"], ["status", "Blobs"]):
         assert _run([*words, "--workdir", "moved"]) == 0
+    assert f"in {home}/moved/Blobs/checkpoints" in capsys.readouterr().err
     assert not (home / "old").exists() and (home / "moved/Blobs/report/index.html").exists()
 
 
