@@ -1,22 +1,11 @@
 """How are values put into words? One place, so that page, terminal and figures say the same."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 
 from studies.plan import Plan
-from studies.schedule import Constant, Exponential, Restarts, Schedule, Warmup
 from studies.trial import State, Trial
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """So many significant digits, thousands set apart; a dash for what is not there or not finite."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return re.sub(r"e([+-])0*", lambda match: "e-" if match[1] == "-" else "e", f"{value:.{digits}g}")
-
+from studies.words import besides, count, number, schedule
 
 TWO_DIGITS = 3.55
 """Below this leading figure an uncertainty is told to two digits, from there on to one (the Particle Data Group's rule)."""
@@ -59,48 +48,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
-def count(n: int, noun: str, nouns: str = "") -> str:
-    return f"{n:,} {noun if n == 1 else nouns or f'{noun}s'}"
-
-
-def schedule(plan: Plan) -> str:
-    """How the rate goes: "constant", "linear to 0", "constant, x 0.5 every 500 from step 2,700"."""
-    told, begin = [], 0
-    for segment in plan.segments:
-        told.append(shape(segment.rate) + (f" from step {begin:,}" if begin else ""))
-        begin += segment.steps
-    return ", ".join(told) or "untrained"
-
-
-def shape(rate: Schedule) -> str:
-    if isinstance(rate, Constant):
-        return "constant"
-    if isinstance(rate, Exponential):
-        return f"x {number(rate.factor)} every {rate.interval:,}"
-    if isinstance(rate, Warmup):
-        return f"warm-up from {number(rate.start)} over {rate.over:,} steps"
-    if isinstance(rate, Restarts):
-        longer = f", each {rate.growth} times as long" if rate.growth > 1 else ""
-        return f"cosines to {number(rate.end)} of {rate.over:,} steps{longer}"
-    return f"{rate.shape} to {number(rate.end)}"
-
-
 def plan(given: Plan) -> str:
     """The plan in a line."""
     parts = (f"lr {number(given.lr)}", f"batch size {given.batch_size:,}", f"momentum {number(given.momentum)}")
-    return ", ".join((*parts, count(given.steps, "step"), " then ".join(given.optimizers), schedule(given), *recipe(given)))
-
-
-def recipe(given: Plan) -> list[str]:
-    """The parts that are on: "mixup 0.2", "flip 0.5"; and what is done at last: "fold 1 of 5"."""
-    told = {name: [number(value) for _, value in part if type(value) in (int, float)] for name, part in given.recipe.parts()}
-    return [*(" ".join([name, *values]) for name, values in told.items()), *([given.finish.words] if given.finish else [])]
+    return ", ".join((*parts, count(given.steps, "step"), " then ".join(given.optimizers), schedule(given), *besides(given)))
 
 
 def brief(given: Plan) -> str:
     """What sets a plan apart from its neighbours in a stage, in few letters."""
     parts = [f"lr {number(given.lr)}", f"batch {given.batch_size:,}", f"m {number(given.momentum)}", schedule(given)]
-    return ", ".join([*parts, *recipe(given), *([f"seed {given.seed}"] if given.seed else [])])
+    return ", ".join([*parts, *besides(given)])
 
 
 def last_line(error: str) -> str:

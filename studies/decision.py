@@ -17,6 +17,9 @@ QUESTIONS = {
 }
 """What each stage is to find out."""
 
+FINISH = "stage5"
+"""It chooses no winner: it tells what else can be made of the one there is."""
+
 
 class Cost(Value):
     """What a stage took.

@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, mod
 from studies.errors import InputError
 from studies.plan import Plan
 from studies.value import LearningRate, Natural, Value, problem
+from studies.words import besides, schedule
 
 LONGEST = 10_000
 """Characters of a text."""
@@ -136,4 +137,6 @@ def in_force(records: Iterable[WishRecord], stage: str) -> list[WishRecord]:
 
 
 def _brief(plan: Plan) -> str:
-    return f"lr {plan.lr:g}, batch size {plan.batch_size}, momentum {plan.momentum:g}"
+    """Enough to tell it from the others of its stage."""
+    told = [f"lr {plan.lr:g}", f"batch size {plan.batch_size}", f"momentum {plan.momentum:g}", schedule(plan), *besides(plan)]
+    return ", ".join(part for part in told if part != "constant")

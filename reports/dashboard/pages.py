@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from reports import words
 from reports.dashboard import views
 from reports.dashboard.acts import Acts
 from reports.dashboard.downloads import Downloads
@@ -233,7 +232,7 @@ class Pages:
         here = (part["name"], row["number"])
         wishes = [wish for wish in study["wishes"] if (wish["stage"], wish["number"]) == here]
         log = views.trial_log(views.tail(study["space"].log, views.WHOLE_LOG), plan, part["name"])
-        told: views.View = {"path": views.path(plan), "shared": shared, "recipe": words.recipe(plan), "log": log}
+        told: views.View = {"path": views.path(plan), "shared": shared, "log": log}
         return html("trial.html", **found, **told, wishes=wishes)
 
     # JSON

@@ -46,7 +46,13 @@ ENVIRONMENT = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 ENVIRONMENT.filters.update(
-    number=words.number, measured=words.measured, duration=words.duration, plan=words.plan, moment=moment, coded=coded
+    number=words.number,
+    measured=words.measured,
+    duration=words.duration,
+    plan=words.plan,
+    brief=words.brief,
+    moment=moment,
+    coded=coded,
 )
 ENVIRONMENT.globals.update(api=API, plotly_address=PLOTLY, count=words.count)
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from reports import words
 from reports.stages import StageResults
-from studies.decision import QUESTIONS
+from studies.decision import FINISH, QUESTIONS
 from studies.plan import Plan
 from studies.trial import Metric, State, Trial
 from studies.wish import WishRecord, in_force
+from studies.words import recipe, shape
 
 BROKEN = (State.FAILED, State.DIVERGED)
 ROWS = 50
@@ -62,6 +63,7 @@ def row(trial: Trial, metric: Metric, winner: Plan | None, going: bool) -> View:
         "optimizer": plan.optimizer,
         "seed": plan.seed,
         "schedule": words.schedule(plan),
+        "recipe": ", ".join(recipe(plan)),
         "step": trial.last,
         "steps": plan.steps,
         "begun": trial.begun,
@@ -106,7 +108,7 @@ def path(plan: Plan) -> list[View]:
     told, begin = [], 0
     for segment in plan.segments:
         first, begin = begin + 1, begin + segment.steps
-        told.append({"first": first, "last": begin, "lr": segment.rate.lr, "shape": words.shape(segment.rate)})
+        told.append({"first": first, "last": begin, "lr": segment.rate.lr, "shape": shape(segment.rate)})
     return told
 
 
@@ -130,7 +132,7 @@ def alike(plan: Plan, other: Plan) -> bool:
 def trial_log(log: str, plan: Plan, stage: str) -> str:
     """Of a study's log, the lines on one trial: they name its plan, at whatever step it stood."""
     before, _, after = words.plan(plan).partition(words.count(plan.steps, "step"))
-    named = re.compile(rf"{stage}: {re.escape(before)}[\d,]+ steps?{re.escape(after)}")
+    named = re.compile(rf"{stage}: (?:\w+ at step \d+: )?{re.escape(before)}[\d,]+ steps?{re.escape(after)}:")
     return "\n".join(line for line in log.splitlines() if named.search(line))
 
 
@@ -152,6 +154,8 @@ def stage(results: StageResults, going: bool) -> View:
         ),
         "seeds": len({line["seed"] for line in rows}) > 1,
         "scheduled": any(line["schedule"] != "constant" for line in rows),
+        "recipes": len({line["recipe"] for line in rows}) > 1,
+        "elects": results.name != FINISH,
         "decision": decision,
     }
 

@@ -10,11 +10,14 @@ import pytest
 from rich.console import Console
 
 from reports import progress
+from reports.dashboard.views import trial_log
 from reports.progress import ROWS, ProgressView, log_to
+from reports.stages import StageResults
 from studies.errors import StorageError
 from studies.plan import Plan, constant
+from studies.recipe import Recipe
 from studies.trial import Progress, State
-from tests.reports.sample import HOSTILE, TRACE, points, stage1, stage2
+from tests.reports.sample import HOSTILE, METRIC, TRACE, points, stage1, stage2, trial
 
 QUESTION = "Which learning rate, and how many steps?"
 PLAN = constant(Plan(), 0.1, 6000)
@@ -69,6 +72,20 @@ def test_a_log_tells_every_end_and_the_decision(tmp_path):
     assert "diverged at step 400: lr 1, " in text and "train_loss is NaN at step 400" in text
     assert f"failed at step 0: lr 10, batch size 64, momentum 0.9, 6,000 steps, sgd, constant: ValueError: {HOSTILE}" in text
     assert "stage1 decided: 0.1 is the learning rate" in text
+
+
+def test_of_a_log_each_trial_finds_its_own_lines(tmp_path):
+    log_to(tmp_path / "tune.log", console())
+    decayed = PLAN.but(recipe=Recipe(weight_decay=0.001))
+    plans = [PLAN, PLAN.but(seed=1), PLAN.but(seed=11), decayed, decayed.but(recipe=Recipe(weight_decay=0.001, mixup=0.2))]
+    feed(ProgressView(console()), StageResults("stage1", METRIC, [trial(i, plan, upto=100) for i, plan in enumerate(plans)]))
+    feed(ProgressView(console()), stage1())
+    text = (tmp_path / "tune.log").read_text()
+    assert [trial_log(text, plan, "stage1").count("\n") for plan in plans] == [1, 0, 0, 0, 0]  # the first one's is in both
+    for one in stage1().trials:
+        assert ("diverged at" if one.number == 0 else "failed at" if one.number == 1 else "train_loss") in (
+            trial_log(text, one.plan, "stage1")
+        )
 
 
 def test_a_disk_that_is_full_is_told_once_and_stops_nothing(capsys):

@@ -59,6 +59,7 @@ def test_durations(seconds, told):
 
 def test_schedules_say_what_the_rate_does():
     warm = Plan().then(Segment(steps=100, rate=Warmup(lr=0.1, start=0.01, over=100)))
+    assert words.schedule(Plan(segments=[Segment(steps=1, rate=Warmup(lr=0.1, start=0.01, over=1))])).endswith("over 1 step")
     told = words.schedule(warm.then(Segment(steps=900, rate=Linear(lr=0.1, over=900, interval=100))))
     assert told == "warm-up from 0.01 over 100 steps, linear to 0 from step 100"
     assert words.schedule(stage3().decision.winner) == "constant, x 0.5 every 400 from step 2,700"
@@ -85,3 +86,5 @@ def test_a_terminal_gets_no_control_codes():
 def test_a_plan_says_what_is_done_at_last(finish, told):
     plan = constant(Plan(), 0.1, 10).but(finish=finish)
     assert words.plan(plan).endswith(f", {told}") and words.brief(plan).endswith(f", {told}")
+    plan = plan.but(seed=2)
+    assert words.plan(plan).endswith(f", {told}, seed 2") and words.brief(plan).endswith(f", {told}, seed 2")

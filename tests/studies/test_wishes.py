@@ -10,8 +10,11 @@ import pytest
 
 from studies.decision import Decision
 from studies.errors import InputError, Interrupted
+from studies.finish import Fold
 from studies.ledger import Store
-from studies.plan import Plan, constant
+from studies.plan import Plan, Segment, constant
+from studies.recipe import Recipe
+from studies.schedule import Linear
 from studies.study import StudyState
 from studies.trial import Metric, Point, Progress, State
 from studies.wish import Extend, Note, Overrule, Rate, in_force, read_wish
@@ -63,6 +66,17 @@ def test_work_for_a_study_that_nobody_runs_stops_it_and_says_how_to_go_on(done, 
     record = done.record("flowers")
     assert record.state is StudyState.STOPPED
     assert record.reason == f"asked to {wish.words}; take it up with: tune resume flowers"
+
+
+def test_a_wish_says_what_tells_its_trial_from_the_others_of_its_stage():
+    trick = PLAN.but(recipe=Recipe(mixup=0.4), seed=1)
+    assert Extend(stage="stage4", plan=trick).words == (
+        "follow lr 0.1, batch size 64, momentum 0.9, mixup 0.4, seed 1 of stage4 to step 100"
+    )
+    decay = PLAN.then(Segment(steps=50, rate=Linear(lr=0.1, over=50))).but(finish=Fold(index=0, of=5))
+    assert "momentum 0.9, constant, linear to 0 from step 100, fold 1 of 5 win stage3" in (
+        Overrule(stage="stage3", plan=decay, reason="so").words
+    )
 
 
 def test_a_note_asks_for_no_work(done):

@@ -238,11 +238,14 @@ def test_what_a_reader_has_opened_stays_while_the_page_lives(chromium, server):
     sample.study(server.store, "lilies", workdir=server.workdir)
     with browsing(chromium, server) as page:
         page.goto(f"{server.base}/studies/lilies")
+        page.get_by_text("Let another trial win").click()
+        page.locator("#stage1-overrule select").select_option("7")  # the last of all
         page.get_by_text("Trials: 8").click()
         page.get_by_role("region", name="Trials of Stage 1").get_by_role("link", name="2").focus()
         with driving(server.workdir, "lilies"):
             page.get_by_text("Trials: 9").wait_for()
             assert page.get_by_role("region", name="Trials of Stage 1").is_visible()
+            assert page.locator("#stage1-overrule select").input_value() == "7"
             assert page.evaluate("document.activeElement.textContent") == "2"
 
 
