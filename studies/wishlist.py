@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from studies.database import OPTUNA_STUDIES, OPTUNA_TRIALS, STAGES, STUDIES, TRIALS, WISHES, clock, storable
+from studies.decision import FINISH
 from studies.errors import InputError
 from studies.lease import HOST, held
 from studies.study import StudyState
@@ -68,6 +69,8 @@ def _check(connection: sa.Connection, name: str, wish: Wish) -> str | None:
 
     Raises: InputError.
     """
+    if isinstance(wish, Overrule) and wish.plan and wish.stage == FINISH:
+        raise InputError(f"overrule: {FINISH} chooses no winner; expected another stage; {_there(connection, name)}")
     if wish.stage is None or isinstance(wish, Rate):
         if isinstance(wish, Note) and wish.number is not None:
             raise InputError(f"note: trial {wish.number} of which stage? {_there(connection, name)}")

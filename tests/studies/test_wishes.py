@@ -106,6 +106,7 @@ IMPOSSIBLE = {
     "no later end": (Extend(stage="stage1", plan=PLAN), "step 100 already; expected a later end, got 100"),
     "to go on where it diverged": (Extend(stage="stage1", plan=BROKEN.to(200)), "trial 1 of stage1 diverged"),
     "a diverged winner": (Overrule(stage="stage1", plan=BROKEN, reason="so"), "trial 1 of stage1 diverged"),
+    "another winner where none is chosen": (Overrule(stage="stage5", plan=PLAN, reason="so"), "stage5 chooses no winner"),
     "nothing to take back": (Overrule(stage="stage1"), "nothing to take back"),
     "a note on no such stage": (Note(text="x", stage="stage2"), "no stage 'stage2'"),
     "a note on no such trial": (Note(text="x", stage="stage1", number=2), "no trial 2"),
