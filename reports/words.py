@@ -61,9 +61,11 @@ def brief(given: Plan) -> str:
 
 
 def last_line(error: str) -> str:
-    """Of a traceback, the line that says what was wrong."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    """Of a traceback, the line that names the exception, however many its message has; of any other text, the last."""
+    _, frames, after = error.rpartition("Traceback (most recent call last):\n")
+    lines = [line for line in after.splitlines() if line.strip()]
+    raised = [line for line in lines if frames and not line[0].isspace()]
+    return (raised or lines[-1:] or [""])[0].strip()
 
 
 def plain(text: str) -> str:

@@ -66,8 +66,12 @@ def test_schedules_say_what_the_rate_does():
     assert words.plan(constant(Plan(), 0.1, 1)) == "lr 0.1, batch size 64, momentum 0.9, 1 step, sgd, constant"
 
 
-def test_of_a_traceback_the_last_line_counts():
+def test_of_a_traceback_the_line_that_names_the_exception_counts():
     assert words.last_line(TRACE).startswith("ValueError: ")
+    assert words.last_line(f"{TRACE}  and so on\nto its end\n") == words.last_line(TRACE)
+    caused = "During handling of the above exception, another exception occurred:"
+    assert words.last_line(f"{TRACE}\n{caused}\n\n{TRACE.replace('ValueError', 'my.Empty')}more").startswith("my.Empty: ")
+    assert words.last_line("no traceback,\ntwo lines\n") == "two lines"
     assert words.last_line("\n \n") == ""
 
 
