@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from reports.dashboard.driver import Drivers
-from studies.errors import InputError
+from studies.errors import BusyError, InputError
 from studies.ledger import Store
 from studies.study import StudyState
 from studies.value import LARGEST, Count, LearningRate, Natural, Value, problem
@@ -161,7 +161,11 @@ class Acts:
             return {"told": f"Written down: {wish.words}. Its driver, {record.owner}, takes it up by itself."}
         if not resume:
             return {"told": f"Written down: {wish.words}. Now resume the study."}
-        return {"told": f"Written down: {wish.words}. {self.resume(Nothing(), name)['told']}"}
+        try:
+            told = self.resume(Nothing(), name)["told"]
+        except BusyError:  # somebody else was quicker
+            told = "It is being resumed already, and its driver takes it up by itself."
+        return {"told": f"Written down: {wish.words}. {told}"}
 
 
 @contextmanager

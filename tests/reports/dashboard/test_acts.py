@@ -95,6 +95,13 @@ def test_what_is_asked_of_a_stopped_study_may_resume_it(server, study):
     assert told["told"] == f"Written down: try lr 0.07 in stage1. Started: process {pid}."
 
 
+def test_what_is_asked_while_the_driver_starts_is_taken_and_starts_no_other(server, study):
+    first, second = (ask(server, f"{study}/rates", lr=lr, resume=True) for lr in (0.07, 0.08))
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert "takes it up by itself" in second.json()["told"]
+    assert len(server.store.wishes(study)) == 2 and len(eventually(lambda: server.starts(study))) == 1
+
+
 def test_report_and_configuration_are_downloaded(server, study, tmp_path):
     report = server.client.get(f"/studies/{study}/report.zip")
     assert report.headers["content-disposition"] == f'attachment; filename="{study}.zip"'
