@@ -51,15 +51,20 @@ class Drivers:
         """The driver that was started last, if this server started one."""
         return self._launches.get(name)
 
+    def starting(self, record: StudyRecord) -> bool:
+        """Whether a driver that this server started has yet to take the study up. (One that leaves it may be at work for
+        seconds still, closing its workers.)"""
+        launch = self.launch(record.name)
+        return launch is not None and launch.alive and record.owner.rpartition(":")[2] != str(launch.process.pid)
+
     def refusal(self, record: StudyRecord) -> str:
         """Why the study cannot be resumed now; "" if it can."""
-        launch = self.launch(record.name)
-        if launch and launch.alive:
-            return f"It is being resumed (process {launch.process.pid})."
+        if self.starting(record):
+            return f"It is being resumed (process {self._launches[record.name].process.pid})."
         if record.state in RESUMABLE:
             return ""
         if record.state == StudyState.DONE:
-            return "It is done: there is nothing left to do."
+            return "It is done: all that it was started for is decided."
         return f"It is running, driven by {record.owner}."
 
     def workspace(self, record: StudyRecord) -> Workspace:

@@ -26,6 +26,7 @@ from reports.dashboard.render import API, html
 from reports.dashboard.schema import openapi
 from reports.diagnosis import Diagnosis, diagnose, diagnoses
 from reports.stages import StageResults
+from studies.errors import Interrupted
 from studies.ledger import Store
 from studies.study import StudyRecord, StudyState
 from studies.trial import Trial
@@ -119,21 +120,26 @@ class Pages:
         record = self._records().get(name) or self._store.record(name)
         launch, body, space = self._drivers.launch(name), self._body(record), self._drivers.workspace(record)
         ended = launch.process.returncode if launch and settled(record) else None
-        starting = launch is not None and launch.alive and settled(record)
+        broke = ended not in (None, 0, Interrupted.exit_code)
+        starting = settled(record) and self._drivers.starting(record)
+        state = "starting" if starting else record.state.value
+        still_open = views.still_open(record, body["stages"])
+        go_on = ("run", "--study") if still_open and state == StudyState.DONE else (NEXT.get(state, "resume"),)
         wishes = self._recent.get(("wishes", name), (record.state, record.updated), lambda: self._store.wishes(name))
         head = {
             "name": name,
             "task": str(record.settings.get("task", "")),
-            "state": "starting" if starting else record.state.value,
-            "reason": "its driver is dead or silent" if record.state == StudyState.STALE else record.reason,
+            "state": state,
+            "reason": "" if starting else "its driver is dead or silent" if record.state == StudyState.STALE else record.reason,
             "owner": record.owner,
             "created": record.created,
             "settings": views.settings(record.settings),
             "planned": len(record.settings.get("stages", ())),
             "refusal": self._drivers.refusal(record),
-            "log": space.resumed if ended else space.log,
-            "command": record.command(NEXT.get(record.state, "resume"), name),
-            "exit_code": ended,
+            "log": space.resumed if broke else space.log,
+            "command": record.command(*go_on, name),
+            "open": still_open,
+            "exit_code": ended if broke else None,
             "wishes": [views.wished(wish, wishes) for wish in reversed(wishes)],
         }
         version = views.version([head, body["digest"]])

@@ -13,11 +13,14 @@ from reports import words
 from reports.stages import StageResults
 from studies.decision import FINISH, QUESTIONS
 from studies.plan import Plan
+from studies.study import StudyRecord
 from studies.trial import Metric, State, Trial
 from studies.wish import WishRecord, in_force
 from studies.words import recipe, shape
 
 BROKEN = (State.FAILED, State.DIVERGED)
+RUN = ("stage1", "stage2", "stage3")
+"""The stages of `tune run`."""
 ROWS = 50
 """Of a stage's trials, on the study's page; the stage's own page has all of them, PAGE at a time."""
 PAGE = 200
@@ -160,6 +163,12 @@ def stage(results: StageResults, going: bool) -> View:
     }
 
 
+def still_open(record: StudyRecord, stages: Sequence[View]) -> list[str]:
+    """What `tune run` decides and this study has not decided and was not started for last: it may be done, and still go on."""
+    over = {*record.settings.get("stages", RUN), *(part["name"] for part in stages if part["decision"])}
+    return [name for name in RUN if name not in over]
+
+
 def best(stages: Sequence[View]) -> View | None:
     """The last decision's winner; before the first decision, the best value so far."""
     for part in reversed(stages):
@@ -184,8 +193,8 @@ def summary(study: View) -> View:
         | {"decision": part["decision"] and part["decision"].summary()}
         for part in study["stages"]
     ]
-    shown = ("version", "name", "task", "state", "reason", "owner", "created", "best", "left", "refusal", "command", "wishes")
-    return {key: study[key] for key in shown} | {"stages": stages}
+    shown = ("version", "name", "task", "state", "reason", "owner", "created", "best", "left", "refusal", "open", "command")
+    return {key: study[key] for key in (*shown, "wishes")} | {"stages": stages}
 
 
 def wished(record: WishRecord, records: Sequence[WishRecord]) -> View:

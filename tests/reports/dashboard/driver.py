@@ -26,6 +26,8 @@ def main() -> int:
         starts.write(f"{os.getpid()} {given.command} {given.study}\n")
     if (given.workdir / "broken").exists():
         sys.exit("the task is broken")
+    if (given.workdir / "stopped").exists():
+        return 130
     store = Store(given.storage)
     settings = {**sample.SETTINGS, "workdir": str(given.workdir)}
     try:

@@ -79,7 +79,7 @@ def test_studies_their_stages_and_trials_are_shown(chromium, server):
         assert "train_loss is NaN at step 400" in stage.inner_text()
         assert "Converged at step 4,000; with the safety margin, 6,000 steps" in drawn(page)
         assert page.get_by_role("button", name="Resume").is_disabled()
-        assert "nothing left to do" in page.get_by_text("It is done").inner_text()
+        assert "started for is decided" in page.get_by_text("It is done").inner_text()
 
         stage.get_by_role("region", name="Trials of Stage 1").get_by_role("link", name="1").click()
         assert page.get_by_text("ValueError").last.inner_text().strip().endswith(sample.HOSTILE)
@@ -108,6 +108,7 @@ def test_a_killed_driver_is_seen_and_the_study_resumed(chromium, server):
         assert not resume.count() or resume.is_disabled()
         eventually(lambda: state.inner_text() == "running")
         eventually(lambda: state.inner_text() == "done")
+        assert "tune export roses" in (go_on := page.inner_text("#go-on")) and "tune resume" not in go_on
         assert server.store.record("roses").state is StudyState.DONE
         assert len(server.starts("roses")) == 2
 

@@ -1,12 +1,19 @@
 """Resume: one driver, however often it is pressed; it is reaped, and it outlives the server."""
 
 import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 
 import psutil
 import pytest
 
+from reports.dashboard.driver import Drivers
+from studies.errors import TaskError
+from studies.ledger import Store
 from studies.study import StudyState
+from studies.workspace import default_storage
 from tests.reports.dashboard import sample
 from tests.reports.dashboard.conftest import driving, eventually, serving
 
@@ -47,7 +54,36 @@ def test_a_driver_that_ends_is_reaped_and_leaves_its_words(server):
     assert (server.workdir / "tulips" / "resume.log").read_text() == "driving\n"
     refused = press(server, "tulips")
     assert refused.status_code == 409
-    assert refused.json()["error"] == "tulips is not resumed. It is done: there is nothing left to do."
+    assert refused.json()["error"] == "tulips is not resumed. It is done: all that it was started for is decided."
+
+
+def test_a_driver_that_has_left_the_study_keeps_nobody_from_resuming_it(tmp_path):
+    with closing(Store(default_storage(tmp_path))) as store:
+        sample.study(store, "asters")
+        drivers = Drivers(store, tmp_path, lambda name, workdir: [sys.executable, "-c", "import time; time.sleep(60)"])
+        process = drivers.resume("asters").process
+        before = store.record("asters")
+        after = replace(before, owner=f"here:{process.pid}")  # it closes its workers
+        assert drivers.starting(before) and drivers.refusal(before) == f"It is being resumed (process {process.pid})."
+        assert not drivers.starting(after) and drivers.refusal(after) == ""
+        process.kill()
+
+
+def test_a_study_that_failed_starts_without_its_old_reason_and_a_stop_is_no_failure(server):
+    with pytest.raises(TaskError), server.store.drive("asters", {"workdir": str(server.workdir)}) as driver:
+        sample.write(driver, sample.stage1(decided=False))
+        raise TaskError("every trial failed")
+    trial = server.client.get("/studies/asters/trials/stage1/1").text
+    assert "The task raised" in trial and "goes on without" not in trial
+    assert 'id="extend"' in trial and 'id="overrule"' not in trial
+    (server.workdir / "stopped").touch()
+    pid = press(server, "asters").json()["pid"]
+    starting = server.client.get("/tuner/api/v1/studies/asters").json()
+    assert (starting["state"], starting["reason"]) == ("starting", "")
+    eventually(lambda: not psutil.pid_exists(pid))
+    (server.workdir / "stopped").unlink()
+    page = server.client.get("/studies/asters").text
+    assert "every trial failed" in page and "exit code" not in page
 
 
 def test_what_somebody_else_drives_is_not_resumed(server):
