@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,6 +26,15 @@ from studies.wish import LONGEST, Extend, Note, Overrule, Rate, Wish
 Text = Annotated[str, Field(max_length=LONGEST)]
 Tick = Annotated[bool, Field(strict=True)]
 Told = dict[str, Any]
+
+
+class Number(IntegerConvertor):
+    """Of a trial, in an address: no longer than the largest is."""
+
+    regex = f"[0-9]{{1,{len(str(LARGEST))}}}"
+
+
+register_url_convertor("number", Number())
 
 
 class Nothing(Value):
@@ -94,7 +104,7 @@ class Acts:
             Act("/resume", Nothing, self.resume),
             Act("/stop", Nothing, self.stop),
             Act("/rates", NewRate, self.add),
-            Act("/trials/{stage}/{number:int}/extend", Longer, self.extend),
+            Act("/trials/{stage}/{number:number}/extend", Longer, self.extend),
             Act("/stages/{stage}/overrule", Winner, self.overrule),
             Act("/notes", Words, self.note),
         ]

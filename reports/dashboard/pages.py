@@ -71,7 +71,8 @@ class Pages:
 
     def routes(self) -> list[Route]:
         """Every address of ours; a method other than GET changes something."""
-        study, stage, trial = "/studies/{name}", "/studies/{name}/stages/{stage}", "/studies/{name}/trials/{stage}/{number:int}"
+        study = "/studies/{name}"
+        stage, trial = study + "/stages/{stage}", study + "/trials/{stage}/{number:number}"
         routes = [
             Route("/", self.studies),
             Route(study, self.study),

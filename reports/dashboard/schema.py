@@ -50,7 +50,7 @@ def _operation(route: Route) -> dict[str, Any]:
     told = act.does if isinstance(act, Act) else route.endpoint
     found: dict[str, Any] = {
         "summary": inspect.getdoc(told),
-        "parameters": [_parameter(name, kind) for name, kind in re.findall(r"{(\w+)(:int)?}", route.path)],
+        "parameters": [_parameter(name, kind) for name, kind in re.findall(r"{(\w+)(:number)?}", route.path)],
         "responses": {status: _answer(text, {"$ref": "#/components/schemas/Error"}) for status, text in REFUSALS.items()},
     }
     if isinstance(act, Act):

@@ -7,12 +7,15 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from reports.stages import StageResults
 from studies.ledger import Store
+from studies.recipe import Recipe
 from studies.study import StudyState
 from studies.trial import State
 from studies.workspace import default_storage
 from tests.reports.dashboard import sample
 from tests.reports.dashboard.conftest import ROOT, driving, eventually, serving
+from tests.reports.sample import trial
 
 VIEWS = (
     "/",
@@ -287,6 +290,38 @@ def test_the_json_says_what_the_page_says(server):
     assert study["stages"][0]["counts"] == {"complete": 3, "pruned": 3, "diverged": 1, "failed": 1}
     trial = server.client.get("/tuner/api/v1/studies/flowers/trials/stage3/8").json()
     assert (trial["step"], trial["steps"], trial["begun"], trial["state"]) == (6000, 6000, 2700, "complete")
+
+
+def test_a_study_that_is_done_says_which_stages_are_open_and_how_to_go_on(server):
+    with server.store.drive("first-only", {**sample.SETTINGS, "stages": ["stage1"]}) as driver:
+        sample.write(driver, STAGES[0])
+        driver.done()
+    study = server.client.get("/tuner/api/v1/studies/first-only").json()
+    assert (study["state"], study["open"]) == ("done", ["stage2", "stage3"])
+    assert study["command"].startswith("tune run --study first-only ")
+    assert study["command"] in server.client.get("/studies/first-only").text
+    assert "Stage 1, decided; stage2 and stage3 open" in eventually(
+        lambda: "first-only" in (page := server.client.get("/").text) and page
+    )
+
+
+def test_trials_that_differ_in_their_recipe_are_told_apart_and_the_finish_has_no_winner(server):
+    start = STAGES[0].decision.winner
+    tricks = [start.but(recipe=Recipe(mixup=0.2), seed=1), start.but(recipe=Recipe(mixup=0.4), seed=1)]
+    trials = [trial(number, plan) for number, plan in enumerate([start, *tricks])]
+    decisions = (STAGES[0].decision.model_copy(update={"stage": name, "evidence": ()}) for name in ("stage4", "stage5"))
+    stages = [StageResults(one.stage, sample.METRIC, trials, one) for one in decisions]
+    sample.study(server.store, "tricks", *stages, workdir=server.workdir)
+    page = server.client.get("/studies/tricks").text
+    assert "<td>mixup 0.2</td>" in page and ", mixup 0.4, seed 1, accuracy" in page
+    assert 'id="stage4-overrule"' in page and 'id="stage5-overrule"' not in page
+    answers = [server.client.get(f"/studies/tricks/trials/{stage}/1").text for stage in ("stage4", "stage5")]
+    assert ['id="overrule"' in text for text in answers] == [True, False]
+
+
+def test_a_trials_number_may_be_as_long_as_it_likes(server):
+    for kind in ("/tuner/api/v1", ""):
+        assert server.client.get(f"{kind}/studies/flowers/trials/stage1/{'9' * 5000}").status_code == 404
 
 
 def test_a_table_is_sorted_and_filtered_by_its_address(server):

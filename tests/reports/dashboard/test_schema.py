@@ -43,5 +43,5 @@ def test_the_api_keeps_to_its_description(case, server):
 
 def test_every_changing_route_is_described(server):
     served = server.client.get("/tuner/api/v1/openapi.json").json()
-    changing = {route.path.replace(":int", "") for route in ROUTES if route.methods and "POST" in route.methods}
+    changing = {route.path.replace(":number", "") for route in ROUTES if route.methods and "POST" in route.methods}
     assert changing == {path for path, verbs in served["paths"].items() if "post" in verbs} != set()
