@@ -15,7 +15,7 @@ from studies.errors import StorageError
 from studies.study import StudyState
 from studies.trial import Metric, State
 from studies.wish import Extend, Note, Overrule, WishRecord
-from tests.reports.sample import HOSTILE, METRIC, RECORD, TRACE, stage1, stage3, study
+from tests.reports.sample import HOSTILE, METRIC, RECORD, SETTINGS, TRACE, stage1, stage3, study
 
 
 class Page(HTMLParser):
@@ -48,7 +48,8 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "report"
-    assert write_report(folder, RECORD, study()) == folder / "index.html"
+    far = {**SETTINGS, "workdir": "/data/" + "tune-runs/" * 9}  # commands that no phone is wide enough for
+    assert write_report(folder, replace(RECORD, settings=far), study()) == folder / "index.html"
     return folder
 
 

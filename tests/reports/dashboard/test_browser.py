@@ -267,6 +267,7 @@ def test_an_empty_storage_says_what_to_do_and_a_server_that_is_gone_is_noticed(c
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_view_fits_a_phone(chromium, server, scheme):
     size = {"width": 375, "height": 700}
+    sample.study(server.store, f"{scheme}-{'0' * 70}")
     with browsing(chromium, server, color_scheme=scheme, viewport=size) as page:
         for view in VIEWS:
             page.goto(server.base + view.format("flowers"))
@@ -274,6 +275,9 @@ def test_every_view_fits_a_phone(chromium, server, scheme):
             assert width <= 375, f"{view} is {width} px wide"
             assert page.get_by_role("heading", level=1).count() == 1
             assert page.get_by_role("main").count() == 1
+        page.goto(server.base)
+        page.set_viewport_size({"width": 1280, "height": 700})
+        assert page.evaluate("document.documentElement.scrollWidth") == 1280
 
 
 def test_optunas_dashboard_shows_the_same_storage(chromium, server):
