@@ -88,8 +88,8 @@ function content(form) {
 
 async function post(form) {
   const told = (form.querySelector(".told") ? form : form.parentElement).querySelector(".told");
-  const button = form.querySelector("[type=submit]");
-  button.disabled = true;
+  const [button, focused] = [form.querySelector("[type=submit]"), document.activeElement];
+  button.disabled = true; // and so without focus
   told.textContent = "Asking…";
   try {
     const headers = { "content-type": "application/json" };
@@ -102,6 +102,7 @@ async function post(form) {
     told.textContent = "No answer from the server. Is `tune dashboard` still running?";
     button.disabled = false;
   }
+  if (document.activeElement === document.body && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
 // The command below a form says what has been typed into it.
@@ -117,7 +118,7 @@ function say(form) {
 }
 
 async function copy(button) {
-  const label = button.innerHTML;
+  const label = (button.dataset.label ??= button.innerHTML);
   await navigator.clipboard.writeText(button.dataset.copy);
   button.textContent = "Copied";
   setTimeout(() => (button.innerHTML = label), 1500);

@@ -184,14 +184,21 @@ def test_a_winner_overruled_on_the_page_is_followed_by_the_later_stages_until_it
 
 def test_what_a_form_asks_for_is_said_as_a_command_and_done_by_keyboard(chromium, server):
     sample.study(server.store, "daisies", workdir=server.workdir)
-    with browsing(chromium, server, expected="400 (Bad Request)") as page:
+    clipboard = ["clipboard-read", "clipboard-write"]
+    with browsing(chromium, server, expected="400 (Bad Request)", permissions=clipboard) as page:
         page.goto(f"{server.base}/studies/daisies")
         page.get_by_text("Write a note").click()
-        page.get_by_role("textbox", name="Note").fill("it's <b>odd</b>")
-        assert """tune note daisies 'it'"'"'s <b>odd</b>' --workdir""" in page.locator("#note code").inner_text()
-        page.get_by_role("button", name="Write it down").press("Enter")
+        page.get_by_role("textbox", name="Note").fill("it's\n<b>odd</b>")
+        assert """tune note daisies 'it'"'"'s\n<b>odd</b>' --workdir""" in page.locator("#note code").inner_text()
+        page.locator("#note [data-copy]").dblclick()
+        eventually(lambda: page.inner_text("#note [data-copy]") == "Copied")
+        eventually(lambda: "Copy" in page.inner_text("#note [data-copy]").split())
+        assert "it'" in page.evaluate("navigator.clipboard.readText()")
+        button = page.get_by_role("button", name="Write it down")
+        button.press("Enter")
         page.get_by_text("note on the study: it's <b>odd</b>").wait_for()
         assert page.get_by_role("textbox", name="Note").input_value() == ""
+        eventually(lambda: button.evaluate("one => one === document.activeElement"))
 
         page.get_by_text("Trials: 8").click()
         page.get_by_role("region", name="Trials of Stage 1").get_by_role("link", name="3").click()
