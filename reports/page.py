@@ -50,7 +50,7 @@ ENVIRONMENT.filters.update(
     plan=words.plan,
     cost=cost_in_words,
     last_line=words.last_line,
-    moment=lambda seconds: time.strftime("%d %b %Y, %H:%M", time.localtime(seconds)),
+    moment=lambda seconds: time.strftime("%d %b %Y, %H:%M %Z", time.localtime(seconds)),
 )
 ENVIRONMENT.globals.update(measured=words.measured, count=words.count)
 

@@ -30,7 +30,7 @@ TITLES = {
 }
 
 
-def moment(seconds: float, form: str = "%d %b %Y, %H:%M") -> str:
+def moment(seconds: float, form: str = "%d %b %Y, %H:%M %Z") -> str:
     return time.strftime(form, time.localtime(seconds))
 
 

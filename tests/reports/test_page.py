@@ -1,6 +1,7 @@
 """Is the report one safe file that tells the result first, on any screen?"""
 
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -129,7 +130,8 @@ def test_what_people_asked_for_is_told_with_who_and_when(tmp_path):
         WishRecord(2, Extend(stage="stage1", plan=plan), "bob@lab", 1_700_000_000.0, past=True),
     ]
     page = Page(write_report(tmp_path / "report", RECORD, [stage1()], wishes))
-    for told in ("2 wishes and notes", "ann@lab", "win stage1", "calmer", "bob@lab", "before the task was edited", "Nov 2023"):
+    when = time.strftime("Nov 2023, %H:%M %Z", time.localtime(1_700_000_000))
+    for told in ("2 wishes and notes", "ann@lab", "win stage1", "calmer", "bob@lab", "before the task was edited", when):
         assert told in page.text
     assert "What was asked" not in Page(write_report(tmp_path / "report", RECORD, [stage1()])).text
 
