@@ -328,7 +328,7 @@ class Case:
             "validation worsens while training improves",
             f"validation's loss was best at step {best:,}, {number(low, 3)}, and is {number(late, 3)} at step {self.end:,}",
             "what is learnt after that does not hold elsewhere: train fewer steps, on more or augmented data, or a smaller model",
-            self.study.command("stage1", "--study", f"{self.study.name}-short", *shorter),
+            self.study.command("run", "--study", f"{self.study.name}-short", *shorter),
         )
 
     def blind(self) -> Finding | None:
@@ -369,9 +369,10 @@ class Case:
         return self._stage("stage1", "--lrs", rates)
 
     def _stage(self, name: str, *options: str) -> str:
-        """A stage with these options, which is refused until the one before it is decided: till then all that comes before it."""
+        """A stage with these options, which is refused until the one before it is decided: till then all from the first on, and
+        with the first all that rest on it."""
         own = ("--study", self.study.name)
-        if name == "stage1" or f"stage{int(name[-1]) - 1}" in self.decided:
+        if f"stage{int(name[-1]) - 1}" in self.decided:
             return self.study.command(name, *own, *options)
         if name != "stage4":
             return self.study.command("run", *own, *options)

@@ -98,7 +98,7 @@ def test_what_does_not_fall_is_the_rate_where_another_rate_falls():
     assert recorded.command == "tune stage1 --study flowers --refine"
     assert "1e-7 of the parameters" in alone.saw and "0.1 at every" in alone.saw
     [beside] = diagnose(still, ACCURACY, [GOOD, still], FLOWERS, ())
-    assert beside.command.startswith("tune stage1 --study flowers --lrs 0.1") and "the task is sound" in beside.means
+    assert beside.command.startswith("tune run --study flowers --lrs 0.1") and "the task is sound" in beside.means
 
 
 def test_commands_can_be_typed_as_they_stand(tmp_path):
