@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from studies.plan import Plan
 from studies.trial import State, Trial
 from studies.words import besides, count, number, schedule
+from studies.words import last_line as last_line
 
 TWO_DIGITS = 3.55
 """Below this leading figure an uncertainty is told to two digits, from there on to one (the Particle Data Group's rule)."""
@@ -58,14 +59,6 @@ def brief(given: Plan) -> str:
     """What sets a plan apart from its neighbours in a stage, in few letters."""
     parts = [f"lr {number(given.lr)}", f"batch {given.batch_size:,}", f"m {number(given.momentum)}", schedule(given)]
     return ", ".join([*parts, *besides(given)])
-
-
-def last_line(error: str) -> str:
-    """Of a traceback, the line that names the exception, however many its message has; of any other text, the last."""
-    _, frames, after = error.rpartition("Traceback (most recent call last):\n")
-    lines = [line for line in after.splitlines() if line.strip()]
-    raised = [line for line in lines if frames and not line[0].isspace()]
-    return (raised or lines[-1:] or [""])[0].strip()
 
 
 def plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""How are a number, a schedule and a recipe put into words? Here for wishes; `reports.words` has the rest."""
+"""How are a number, a schedule, a recipe, an error put into words? Here for all; `reports.words` has the rest."""
 
 import math
 import re
@@ -51,3 +51,11 @@ def recipe(given: Plan) -> list[str]:
 def besides(given: Plan) -> list[str]:
     """What tells a plan from others of its rate, batch and schedule: its recipe, and its seed if that is not the first."""
     return [*recipe(given), *([f"seed {given.seed}"] if given.seed else [])]
+
+
+def last_line(error: str) -> str:
+    """Of a traceback, the line that names the exception, however many its message has; of any other text, the last."""
+    _, frames, after = error.rpartition("Traceback (most recent call last):\n")
+    lines = [line for line in after.splitlines() if line.strip()]
+    raised = [line for line in lines if frames and not line[0].isspace()]
+    return (raised or lines[-1:] or [""])[0].strip()

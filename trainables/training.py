@@ -12,6 +12,7 @@ from studies.errors import Interrupted, StorageError, TaskError
 from studies.failpoints import failpoint
 from studies.plan import LOOKS, Plan
 from studies.trial import Point, Progress, State
+from studies.words import last_line
 from trainables.checkpoints import Checkpoint, Checkpoints
 from trainables.fused import Fused
 from trainables.trainable import Trainable, Workload
@@ -150,7 +151,7 @@ class Run:
             raise Interrupted
         if run.ended is not State.COMPLETE:
             gone = f"{self.plan.finish.words}: lr {plan.lr:g}, seed {plan.seed}, whose state was gone"
-            why = f"{run.ended} when trained again: {run.error.strip().splitlines()[-1]}"
+            why = f"{run.ended} when trained again: {last_line(run.error)}"
             raise TaskError(f"{gone}, {why}") from RuntimeError(run.error)
 
     def anew(self) -> "Run":

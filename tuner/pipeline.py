@@ -23,6 +23,7 @@ from studies.plan import Plan, distinct_steps
 from studies.study import Study
 from studies.trial import Metric, Progress, State, Trial
 from studies.wish import WishRecord
+from studies.words import last_line
 from studies.workspace import Workspace
 from trainables.checkpoints import Checkpoints
 from trainables.parallel import load_spread
@@ -187,7 +188,7 @@ def _blamed(error: StageError, trials: Sequence[Trial]) -> StageError | TaskErro
     """A stage in which every trial failed by an exception has a broken task, not a wrong search."""
     if trials and all(trial.state is State.FAILED for trial in trials):
         last = trials[-1].error.strip()
-        return TaskError(f"every trial failed: {last.splitlines()[-1] if last else error}", last)
+        return TaskError(f"every trial failed: {last_line(last) or error}", last)
     return error
 
 

@@ -16,6 +16,7 @@ from studies.errors import StageError, TaskError
 from studies.files import write_whole
 from studies.plan import Plan
 from studies.trial import Point, Progress, State
+from studies.words import last_line
 from trainables.checkpoints import Checkpoints, save_weights
 from trainables.machine import settle
 from trainables.parallel import gathered, load_spread
@@ -122,7 +123,7 @@ def expected(export: Export) -> tuple[float, float] | None:
 
 def _check_ended(progress: Progress) -> None:
     if progress.ended is State.FAILED:
-        raise TaskError(f"the training failed: {progress.error.strip().splitlines()[-1]}", progress.error)
+        raise TaskError(f"the training failed: {last_line(progress.error)}", progress.error)
     if progress.ended is State.DIVERGED:
         raise StageError(f"the training diverged: {progress.error}")
 

@@ -10,6 +10,7 @@ from studies.decision import QUESTIONS, Candidate, Cost, Decision
 from studies.errors import StageError
 from studies.plan import Plan
 from studies.trial import Metric, State, Trial
+from studies.words import last_line
 from tuner.stages.rules import Noise, Sample, better, noise, wobble
 from tuner.stages.stage import Results
 
@@ -76,7 +77,7 @@ def reason(trial: Trial) -> str:
     """Why a trial is out, in a few words: the last line of its error; without one, there was nothing to judge it by."""
     if not trial.broken:
         return "never had a finite metric"
-    last = trial.error.strip().splitlines()[-1] if trial.error.strip() else "no reason kept"
+    last = last_line(trial.error) or "no reason kept"
     return f"{'diverged' if trial.state is State.DIVERGED else 'failed'}: {last}"[:200]
 
 
