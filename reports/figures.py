@@ -48,16 +48,9 @@ CAPTIONS = {
     "convergence": "The winner's own curves, the step at which both have settled, and the safety margin behind it.",
     "cells": "Validation for each batch size and momentum; brighter is better; framed: the winner; grey: left early, or broken.",
     "decays": "Validation under each decay, its schedule below. A decay that pays lifts the curve where its rate comes down.",
-    "tricks": "The mean over the seeds of each, and its 95 % interval; the dashed line is the training as it was.",
+    "tricks": "Each by itself, and stacked: mean over the seeds and 95 % interval; the line is the training as it was.",
     "update_ratio": f"Norm of an update over norm of the weights; the band is one order of magnitude around {HEALTHY:g}.",
 }
-
-
-SHALLOW = 0.25
-"""Of the descent: a curve that lacks more of it did not fall deep (as tuner.stages.rules has it)."""
-
-MOST_TOLD = 40
-"""Points of a scatter plot up to which each has its value beside it: of more nobody sees which is whose."""
 
 
 def figures(stage: StageResults) -> dict[str, Figure]:
@@ -130,11 +123,8 @@ def _bundle(
         if row.number in broken:
             end = End(end.x, end.y, f"{end.text} {row.state}", SOFT)
             axes.plot([end.x], [min(max(end.y, shown[0]), shown[1])], "x", color=SOFT, markersize=7, clip_on=False, zorder=31)
-        same = next((i for i, one in enumerate(ends) if one.text == end.text), None)
-        if same is None and (row.winner or row.runner_up or not joint):
+        if end.text not in [one.text for one in ends] and (row.winner or row.runner_up or not joint):
             ends.append(end)
-        elif same is not None and end.x > ends[same].x and not ends[same].bold:  # one that went on from there
-            ends[same] = end
     label_ends(axes, ends, height)
 
 
@@ -189,24 +179,18 @@ def _loss_title(trials: pd.DataFrame, curves: pd.DataFrame, decision: Decision |
     if won["number"] not in falls or len(falls) < 2:
         return f"{name} is taken"
     deepest = min(falls, key=lambda number: falls[number].iloc[-1])
-    lowest, own = falls[deepest].iloc[-1], falls[won["number"]].iloc[-1]
-    if own > lowest + SHALLOW * (max(fall.iloc[0] for fall in falls.values()) - lowest):
-        return f"{name} is taken"
-    level = own * 1.25
+    level = falls[won["number"]].iloc[-1] * 1.25
     arrivals = {number: fall[fall <= level].index.min() for number, fall in falls.items() if fall.iloc[-1] <= level}
     how = (["fastest"] if arrivals[won["number"]] == min(arrivals.values()) else []) + (
         ["deepest"] if deepest == won["number"] else []
     )
-    if how:
-        return f"{name} falls {' and '.join(how)}"
-    best = decision and not decision.tie and (decision.margin or 0) > 0
-    return f"{name} falls deep" + (", and validates best" if best else "")
+    return f"{name} falls {' and '.join(how)}" if how else f"{name} falls deep, and validates best"
 
 
 def _fall(part: pd.DataFrame) -> pd.Series:
-    """The lowest loss so far (median of three neighbours) by examples."""
+    """The lowest loss so far (running median of three) by examples."""
     loss = part.set_index("examples")["train_loss"].replace([math.inf, -math.inf], math.nan).dropna()
-    return loss.rolling(3, min_periods=1, center=True).median().cummin()
+    return loss.rolling(3, min_periods=1).median().cummin()
 
 
 def _validation_title(trials: pd.DataFrame, metric: Metric, decision: Decision | None) -> str:
@@ -246,8 +230,7 @@ def convergence(trials: pd.DataFrame, curves: pd.DataFrame, metric: Metric, deci
     height = 0.96 if until - converged > 0.4 * panels[0].get_xlim()[1] else 0.7  # else below the other's words
     for what, step, place in (("converged", converged, 0.96), ("safety margin", until, height)):
         told = f"{what}\n{words.number(step)}"
-        side, shift = ("right", -6) if step > 0.25 * panels[0].get_xlim()[1] else ("left", 6)
-        _note(panels[0], told, step, place, SECOND, (shift, 0), ha=side, va="top", fontweight="bold")
+        _note(panels[0], told, step, place, SECOND, (-6, 0), ha="right", va="top", fontweight="bold")
     return figure
 
 
@@ -334,10 +317,9 @@ def _scatter(frame: pd.DataFrame, whole: pd.DataFrame, title: str, shade) -> Fig
         edge, width = (SECOND, 3) if row.winner else (GROUND, 1)
         name = f"batch {row.batch_size:,}, m {words.number(row.momentum)}: {words.number(row.value)}, {row.state}"
         look = {"color": face, "markersize": 16, "markeredgecolor": edge, "markeredgewidth": width}
-        axes.plot([row.batch_size], [height], "o", **look, zorder=5 if row.winner else 2, label=name)
+        axes.plot([row.batch_size], [height], "o", **look, label=name)
         place = (math.log2(row.batch_size), height)
-        free = all(abs(place[0] - x) > 0.7 or abs(place[1] - y) > 0.06 for x, y in shown)  # else it would lie on another's
-        if free and (row.winner or len(frame) <= MOST_TOLD):
+        if all(abs(place[0] - x) > 0.7 or abs(place[1] - y) > 0.06 for x, y in shown):  # else it would lie on another's
             shown.append(place)
             text = words.number(row.value) if row.state not in ("diverged", "failed") else row.state
             where = {"xytext": (11, 0), "textcoords": "offset points", "va": "center"}
@@ -382,8 +364,7 @@ def decays(
         mean, rate = means[schedule], rates[schedule]
         look = {"color": colour, "linewidth": width, "label": f"{text or schedule}, trial {rate['number'].iloc[0]}"}
         above.plot(mean.index, mean, **look)
-        steps, lrs = rate["step"].tolist(), rate["lr"].tolist()
-        below.plot([*steps, steps[-1] + 1], [*lrs, lrs[-1]], **look, drawstyle="steps-post")
+        below.plot(rate["step"], rate["lr"], **look, drawstyle="steps-post")
         if text:
             if seeds[schedule] < seeds.max():  # else whoever has one lucky seed seems to be ahead
                 text += f"\n{words.count(seeds[schedule], 'seed')} of {seeds.max()}"
@@ -476,8 +457,7 @@ def update_ratio(trials: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     figure, [axes] = canvas(title, [3.4])
     positive = curves.assign(update_ratio=curves["update_ratio"].where(curves["update_ratio"] > 0))
     low, high = values[values > 0].min(), values[values > 0].max()
-    most = max(HEALTHY * 1000, 3 * float(np.median(own)) if won is not None and len(own) else 0.0)
-    shown = (max(min(low, HEALTHY / 5) / 1.3, HEALTHY / 1000), min(max(high, HEALTHY * 5) * 1.3, most))
+    shown = (max(min(low, HEALTHY / 5) / 1.3, HEALTHY / 1000), min(max(high, HEALTHY * 5) * 1.3, HEALTHY * 1000))
     _bundle(axes, trials, positive, "update_ratio", "step", 3.4, True, shown)
     axes.axhspan(HEALTHY / math.sqrt(10), HEALTHY * math.sqrt(10), color=THIRD, alpha=0.13, linewidth=0, zorder=0)
     axes.axhline(HEALTHY, color=THIRD, linewidth=1)

@@ -65,16 +65,10 @@ def _curve(trial: Trial, name: str) -> Figure:
     steps, values = [step for step, _ in points], [value for _, value in points]
     figure, [axes] = canvas(name.replace("_", " "), [2.6])
     logarithmic = bool(values) and min(values) > 0 and max(values) / min(values) >= 100
-    if len(points) == 1:
-        axes.plot(steps, values, "o", color=WON, markersize=7, label=f"{name}: {words.number(values[0])} at {steps[0]:,}")
-    else:
-        axes.plot(steps, values, color=WON, linewidth=1.8, label=name)
+    axes.plot(steps, values, color=WON, linewidth=1.8, label=name)
     axes.set_ylim(*(limits([np.asarray(values)], logarithmic) or (0, 1)))
     value_axis(axes, "", logarithmic)
     axes.set_ylabel("log scale" if logarithmic else "")
-    if not points:
-        axes.set_yticks([])
-        axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", va="center", color=SOFT)
     if trial.begun:
         axes.axvspan(0, trial.begun, color=SECOND, alpha=0.1, linewidth=0)
     steps_axis(axes, trial.plan.steps)
@@ -84,10 +78,8 @@ def _curve(trial: Trial, name: str) -> Figure:
 def _rate(plan: Plan) -> Figure:
     figure, [axes] = canvas("learning rate, as planned", [2.6])
     steps = np.unique(np.linspace(0, plan.steps - 1, RATE_POINTS).astype(int))
-    rates = [plan.at(int(step)) for step in steps]
-    look = {"color": WON, "linewidth": 1.8, "drawstyle": "steps-post", "label": "lr"}
-    axes.plot([*steps, plan.steps], [*rates, rates[-1]], **look)  # the last rate holds up to the end
-    axes.set_ylim(0, 1.1 * max(rates))
+    axes.plot(steps, [plan.at(int(step)) for step in steps], color=WON, linewidth=1.8, drawstyle="steps-post", label="lr")
+    axes.set_ylim(0, 1.1 * max(plan.at(int(step)) for step in steps))
     value_axis(axes, "", False)
     steps_axis(axes, plan.steps)
     return figure

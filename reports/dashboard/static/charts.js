@@ -2,8 +2,6 @@
 
 const WORDS = 12; // pixels, of what is written into a chart
 const DOWN = 22; // pixels between two panels
-const LEFT = 64; // pixels, of the numbers beside a panel
-const LETTER = 7.2; // pixels
 const NARROW = 480; // a phone: only what matters has its name beside its curve
 
 // The content policy lets no script write style attributes or style elements, which Plotly does: through the style object all
@@ -36,10 +34,11 @@ const where = (kind, letter, panel) => (kind === "part" ? `${letter}${panel || "
 function translate(chart, width) {
   const panels = chart.panels;
   const total = panels.reduce((sum, panel) => sum + panel.height, 0);
-  const right = Math.max(8, ...panels.flatMap((panel) => panel.words.filter((text) => written(text, panel, width)).map((text) => beyond(text, width))));
+  const labels = panels.flatMap((panel) => panel.words.filter(({ x, in: frame }) => frame[0] === "part" && x > 1));
+  const right = Math.max(8, ...labels.filter((text) => written(text, panels[0], width)).map(({ text }) => 14 + 7.2 * text.length));
   const layout = {
     height: total + 30,
-    margin: { l: LEFT, r: Math.min(right, 0.55 * width), t: 8, b: 44 },
+    margin: { l: 64, r: Math.min(right, 0.4 * width), t: 8, b: 44 },
     showlegend: false,
     hovermode: "closest",
     hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 13 }, namelength: -1 },
@@ -57,7 +56,7 @@ function translate(chart, width) {
     const number = i ? i + 1 : "";
     const gap = i < panels.length - 1 ? DOWN / total : 0;
     const last = i === panels.length - 1;
-    const numbers = { nticks: Math.max(4, Math.floor(width / 100)), tickangle: 0, ...(width > NARROW || panel.x.ticks || panel.x.shown[1] < 1000 ? {} : { tickformat: "~s" }) };
+    const numbers = { nticks: Math.max(4, Math.floor(width / 100)), tickangle: 0, ...(width > NARROW || panel.x.ticks ? {} : { tickformat: "~s" }) };
     const below = { anchor: `y${number}`, showgrid: false, showticklabels: last, ...numbers, ...(i ? { matches: "x" } : {}) };
     const beside = { anchor: `x${number}`, domain: [Math.max(0, top - share + gap), top], nticks: 6, gridcolor: colour("line") };
     layout[`xaxis${number}`] = axis(panel.x, below);
@@ -71,13 +70,6 @@ function translate(chart, width) {
     for (const text of panel.words) if (written(text, panel, width)) layout.annotations.push(annotation(text, panel, number));
   });
   return { traces, layout };
-}
-
-// How many pixels of margin it takes to write this beside a curve's end, which may lie before the panel's: there, words begin in it.
-function beyond({ x, in: frame, anchor, text }, width) {
-  if (frame[0] !== "part" || anchor[0] !== "left") return 0;
-  const long = 14 + LETTER * Math.max(...text.split("\n").map((line) => line.length));
-  return x >= 1 ? long : (long - (1 - x) * (width - LEFT)) / Math.max(x, 0.01);
 }
 
 // Whether there is room for what is written: in each cell of a heat map, beside each curve.
@@ -201,7 +193,6 @@ export async function draw(anew = false) {
 
 async function show(place, chart) {
   const { traces, layout } = translate(chart, place.clientWidth);
-  place.style.height = `${layout.height}px`; // where the width changes, Plotly goes by the place's height
   await Plotly.react(place, traces, layout, { displayModeBar: false, responsive: true });
   place.ariaBusy = null;
   if (!place.listens) place.on("plotly_click", ({ points }) => open(place, points[0].data.meta));
