@@ -1,6 +1,9 @@
 // Draws the charts of a page with Plotly, from what the server says is in them, and again when the server has more.
 
 const WORDS = 12; // pixels, of what is written into a chart
+const LETTER = 7.2; // pixels, of a bold one
+const GAP = 14; // pixels around a curve's name
+const LEFT = 64; // pixels, of the values beside an axis
 const DOWN = 22; // pixels between two panels
 const NARROW = 480; // a phone: only what matters has its name beside its curve
 
@@ -34,11 +37,11 @@ const where = (kind, letter, panel) => (kind === "part" ? `${letter}${panel || "
 function translate(chart, width) {
   const panels = chart.panels;
   const total = panels.reduce((sum, panel) => sum + panel.height, 0);
-  const labels = panels.flatMap((panel) => panel.words.filter(({ x, in: frame }) => frame[0] === "part" && x > 1));
-  const right = Math.max(8, ...labels.filter((text) => written(text, panels[0], width)).map(({ text }) => 14 + 7.2 * text.length));
+  const shown = panels.map((panel) => panel.words.filter((text) => written(text, panel, width)).map((text) => folded(text, width)));
   const layout = {
+    width,
     height: total + 30,
-    margin: { l: 64, r: Math.min(right, 0.4 * width), t: 8, b: 44 },
+    margin: { l: LEFT, r: Math.max(8, ...shown.flat().map((text) => beyond(text, width))), t: 8, b: 44 },
     showlegend: false,
     hovermode: "closest",
     hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 13 }, namelength: -1 },
@@ -56,7 +59,7 @@ function translate(chart, width) {
     const number = i ? i + 1 : "";
     const gap = i < panels.length - 1 ? DOWN / total : 0;
     const last = i === panels.length - 1;
-    const numbers = { nticks: Math.max(4, Math.floor(width / 100)), tickangle: 0, ...(width > NARROW || panel.x.ticks ? {} : { tickformat: "~s" }) };
+    const numbers = { nticks: Math.max(4, Math.floor(width / 100)), tickangle: 0, ...(width > NARROW || panel.x.ticks || panel.x.shown[1] < 1000 ? {} : { tickformat: "~s" }) };
     const below = { anchor: `y${number}`, showgrid: false, showticklabels: last, ...numbers, ...(i ? { matches: "x" } : {}) };
     const beside = { anchor: `x${number}`, domain: [Math.max(0, top - share + gap), top], nticks: 6, gridcolor: colour("line") };
     layout[`xaxis${number}`] = axis(panel.x, below);
@@ -67,7 +70,7 @@ function translate(chart, width) {
       if (line.in[0] === "part" || line.in[1] === "part") layout.shapes.push(rule(line, panel, number));
       else traces.push(trace(line, number));
     }
-    for (const text of panel.words) if (written(text, panel, width)) layout.annotations.push(annotation(text, panel, number));
+    for (const text of shown[i]) layout.annotations.push(annotation(text, panel, number));
   });
   return { traces, layout };
 }
@@ -77,6 +80,20 @@ function written(text, panel, width) {
   if (text.bold) return true;
   if (panel.x.ticks) return (0.8 * width) / panel.x.ticks.length > 7 * text.text.length;
   return width > NARROW || text.in[0] !== "part" || text.x <= 1;
+}
+
+// The name at a curve's end, on lines of at most four tenths of the width.
+const atEnd = (text) => text.in[0] === "part" && text.anchor[0] === "left";
+function folded(text, width) {
+  const most = Math.floor((0.4 * width - GAP) / LETTER);
+  const lines = new RegExp(`(.{1,${most}})(?: |$)`, "g");
+  return atEnd(text) ? { ...text, text: text.text.replace(lines, "$1\n").trimEnd() } : text;
+}
+
+// How many pixels it needs right of the axes, which are what the margins leave of the width.
+function beyond(text, width) {
+  const length = GAP + LETTER * Math.max(...text.text.split("\n").map((line) => line.length));
+  return atEnd(text) ? (length - (1 - text.x) * (width - LEFT)) / text.x : 0;
 }
 
 function axis({ name, log, shown, ticks }, more) {
@@ -179,8 +196,9 @@ async function read(address, version) {
 export async function draw(anew = false) {
   for (const place of document.querySelectorAll("[data-chart]")) {
     const { charts: address, chart: name, version } = place.dataset;
-    if (!anew && place.drawn === version) continue;
-    place.drawn = version;
+    const wanted = `${version} ${place.clientWidth}`;
+    if (!anew && place.drawn === wanted) continue;
+    place.drawn = wanted;
     try {
       const [charts] = await Promise.all([read(address, version), plotly()]);
       const chart = charts.find((one) => one.name === name);
@@ -193,10 +211,12 @@ export async function draw(anew = false) {
 
 async function show(place, chart) {
   const { traces, layout } = translate(chart, place.clientWidth);
-  await Plotly.react(place, traces, layout, { displayModeBar: false, responsive: true });
+  await Plotly.react(place, traces, layout, { displayModeBar: false });
   place.ariaBusy = null;
-  if (!place.listens) place.on("plotly_click", ({ points }) => open(place, points[0].data.meta));
+  if (place.listens) return;
   place.listens = true;
+  place.on("plotly_click", ({ points }) => open(place, points[0].data.meta));
+  sized.observe(place);
 }
 
 function open(place, trial) {
@@ -204,8 +224,8 @@ function open(place, trial) {
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(true));
-let width = innerWidth;
-addEventListener("resize", () => {
-  if ((width > NARROW) !== (innerWidth > NARROW)) draw(true);
-  width = innerWidth;
+let later;
+const sized = new ResizeObserver(() => {
+  clearTimeout(later);
+  later = setTimeout(draw, 100);
 });
