@@ -65,10 +65,13 @@ def _curve(trial: Trial, name: str) -> Figure:
     steps, values = [step for step, _ in points], [value for _, value in points]
     figure, [axes] = canvas(name.replace("_", " "), [2.6])
     logarithmic = bool(values) and min(values) > 0 and max(values) / min(values) >= 100
-    axes.plot(steps, values, color=WON, linewidth=1.8, label=name)
+    axes.plot(steps, values, color=WON, linewidth=1.8, marker="o" if len(steps) == 1 else None, label=name)
     axes.set_ylim(*(limits([np.asarray(values)], logarithmic) or (0, 1)))
     value_axis(axes, "", logarithmic)
     axes.set_ylabel("log scale" if logarithmic else "")
+    if not values:
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no finite value", color=SOFT, ha="center", va="center", transform=axes.transAxes)
     if trial.begun:
         axes.axvspan(0, trial.begun, color=SECOND, alpha=0.1, linewidth=0)
     steps_axis(axes, trial.plan.steps)
@@ -77,9 +80,10 @@ def _curve(trial: Trial, name: str) -> Figure:
 
 def _rate(plan: Plan) -> Figure:
     figure, [axes] = canvas("learning rate, as planned", [2.6])
-    steps = np.unique(np.linspace(0, plan.steps - 1, RATE_POINTS).astype(int))
-    axes.plot(steps, [plan.at(int(step)) for step in steps], color=WON, linewidth=1.8, drawstyle="steps-post", label="lr")
-    axes.set_ylim(0, 1.1 * max(plan.at(int(step)) for step in steps))
+    steps = np.unique(np.linspace(0, plan.steps - 1, RATE_POINTS).astype(int)).tolist()
+    rates = [plan.at(step) for step in steps]
+    axes.plot([*steps, plan.steps], [*rates, rates[-1]], color=WON, linewidth=1.8, drawstyle="steps-post", label="lr")
+    axes.set_ylim(0, 1.1 * max(rates))
     value_axis(axes, "", False)
     steps_axis(axes, plan.steps)
     return figure
@@ -95,8 +99,8 @@ def chart(name: str, figure: Figure, caption: str = "") -> Chart:
 
 def _row(line: dict[str, Any]) -> dict[str, Any]:
     """Where a curve ends; what is said of a cell."""
-    if line["marker"]:
-        label, _, told = line["label"].partition(": ")
+    label, _, told = line["label"].partition(": ")
+    if line["marker"] and told:
         return {"label": label, "trial": None, "told": told}
     return {"label": line["label"], "trial": line["trial"], "at": line["x"][-1], "value": line["y"][-1]}
 

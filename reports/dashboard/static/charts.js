@@ -143,7 +143,7 @@ function trace(line, number) {
 
 function hover(line) {
   const whose = line.trial === null ? "" : `, trial ${line.trial}`;
-  const values = line.marker ? "" : "<br>%{y:.4~g} at %{x:,}";
+  const values = line.marker && line.label.includes(": ") ? "" : "<br>%{y:.4~g} at %{x:,}";
   return `<b>${html(line.label)}</b>${whose}${values}<extra></extra>`;
 }
 

@@ -1,11 +1,41 @@
-"""Do the charts of a page have every word inside of them, however wide the window?"""
+"""Do the charts of a page show what was measured, with every word inside of them, however wide the window?"""
 
+import math
+
+import pytest
+
+from reports.dashboard.charts import trial_charts
 from reports.stages import StageResults
 from studies.plan import Plan, constant
+from studies.trial import Point, Trial
 from tests.reports.dashboard import sample
 from tests.reports.dashboard.conftest import eventually, serving
 from tests.reports.dashboard.test_browser import browsing, drawn
 from tests.reports.sample import stage2, stage4, trial
+
+
+@pytest.fixture(scope="module")
+def charts():
+    points = (Point(5, {"train_loss": 0.5, "accuracy": math.nan}), Point(10, {"accuracy": math.inf}))
+    made = trial_charts(Trial(0, constant(Plan(), 0.1, 15), points=points), ["train_loss", "accuracy"])
+    return {chart["name"]: chart for chart in made}
+
+
+def test_a_single_measurement_is_a_dot(charts):
+    [line] = charts["train_loss"]["panels"][0]["lines"]
+    assert (line["x"], line["y"], line["marker"]) == ([5], [0.5], "o")
+    assert charts["train_loss"]["rows"] == [{"label": "train_loss", "trial": None, "at": 5, "value": 0.5}]
+
+
+def test_values_that_are_never_finite_say_so_on_an_axis_without_numbers(charts):
+    [panel] = charts["accuracy"]["panels"]
+    assert [text["text"] for text in panel["words"]] == ["no finite value"] and panel["y"]["ticks"] == []
+
+
+def test_the_planned_rate_lasts_to_the_last_step(charts):
+    [line] = charts["lr"]["panels"][0]["lines"]
+    assert (line["x"][0], line["x"][-1], line["y"][-1]) == (0, 15, 0.1)
+
 
 CUT = """() => [...document.querySelectorAll("[data-chart]")].flatMap((place) => {
     const { left, right } = place.getBoundingClientRect();
