@@ -5,7 +5,6 @@ the schedules below, the update ratio. No global state: figures may be drawn in 
 """
 
 import math
-import re
 
 import numpy as np
 import pandas as pd
@@ -49,6 +48,7 @@ CAPTIONS = {
     "cells": "Validation for each batch size and momentum; brighter is better; framed: the winner; grey: left early, or broken.",
     "decays": "Validation under each decay, its schedule below. A decay that pays lifts the curve where its rate comes down.",
     "tricks": "Each by itself, and stacked: mean over the seeds and 95 % interval; the line is the training as it was.",
+    "ways": "What else is made of the winner: mean over the seeds and 95 % interval; the line is the plain winner.",
     "update_ratio": f"Norm of an update over norm of the weights; the band is one order of magnitude around {HEALTHY:g}.",
 }
 
@@ -58,14 +58,14 @@ def figures(stage: StageResults) -> dict[str, Figure]:
     trials, curves = trials_frame([stage]), curves_frame([stage])
     made: dict[str, Figure | None] = {}
     metric, decision = stage.metric, stage.decision
-    if stage.name in ("stage4", "stage5"):
-        made["tricks"] = tricks(metric, decision) if decision else None
+    if ablation := {"stage4": "tricks", "stage5": "ways"}.get(stage.name):
+        made[ablation] = tricks(metric, decision) if decision else None
     elif trials["schedule"].str.contains("to 0|every").any() or stage.name == "stage3":
         made["decays"] = decays(trials, curves, schedules_frame([stage]), metric, decision)
     elif _joint(trials):
         made["cells"] = cells(_cells(stage, trials), metric, decision)
     x = "step" if trials["batch_size"].nunique() <= 1 else "examples"
-    if not {"decays", "tricks"} & made.keys():
+    if not {"decays", "tricks", "ways"} & made.keys():
         made["loss"] = sweep(trials, curves, "train_loss", _loss_title(trials, curves, decision), x=x)
         title = _validation_title(trials, metric, decision)
         made["validation"] = sweep(trials, curves, metric.name, title, falls=metric.mode == "min", x=x)
@@ -179,18 +179,29 @@ def _loss_title(trials: pd.DataFrame, curves: pd.DataFrame, decision: Decision |
     if won["number"] not in falls or len(falls) < 2:
         return f"{name} is taken"
     deepest = min(falls, key=lambda number: falls[number].iloc[-1])
-    level = falls[won["number"]].iloc[-1] * 1.25
+    level = falls[won["number"]].iloc[-1]
+    level += 0.25 * abs(level)
     arrivals = {number: fall[fall <= level].index.min() for number, fall in falls.items() if fall.iloc[-1] <= level}
     how = (["fastest"] if arrivals[won["number"]] == min(arrivals.values()) else []) + (
         ["deepest"] if deepest == won["number"] else []
     )
-    return f"{name} falls {' and '.join(how)}" if how else f"{name} falls deep, and validates best"
+    if how:
+        return f"{name} falls {' and '.join(how)}"
+    if decision.tie:
+        return f"{name} is taken, a tie"
+    return f"{name} does not fall deepest, but validates best" if _validates_best(decision) else f"{name} is taken"
 
 
 def _fall(part: pd.DataFrame) -> pd.Series:
-    """The lowest loss so far (running median of three) by examples."""
+    """The lowest loss so far, by examples: as it is drawn, for the title speaks of what is seen."""
     loss = part.set_index("examples")["train_loss"].replace([math.inf, -math.inf], math.nan).dropna()
-    return loss.rolling(3, min_periods=1).median().cummin()
+    return loss.cummin()
+
+
+def _validates_best(decision: Decision) -> bool:
+    known = [one for one in decision.evidence if one.value is not None]
+    best = max(known, key=lambda one: decision.metric.gain(one.value, 0.0), default=None)
+    return best is not None and best.plan.line == decision.winner.line
 
 
 def _validation_title(trials: pd.DataFrame, metric: Metric, decision: Decision | None) -> str:
@@ -425,7 +436,7 @@ def _decay_title(trials: pd.DataFrame, metric: Metric, decision: Decision | None
 
 def tricks(metric: Metric, decision: Decision) -> Figure:
     """The ablations of stage 4, the ways of stage 5: best at the top, the winner in front."""
-    title = re.split("[:;]", decision.words[0])[0] if decision.words else metric.name
+    title = decision.words[0].partition(":")[0].rstrip(".") if decision.words else metric.name
     known = [one for one in decision.evidence if one.value is not None]
     rows = sorted(known, key=lambda one: metric.gain(one.value, 0.0))
     figure, [axes] = canvas(title, [0.9 + 0.32 * len(rows)])

@@ -62,7 +62,7 @@ def test_each_stage_has_the_figures_that_the_text_looks_at(sweep, search, decay,
     assert list(search) == ["cells", "loss", "validation", "convergence", "update_ratio"]
     assert list(decay) == ["decays", "update_ratio"]
     assert list(bag) == ["tricks", "update_ratio"]
-    assert {*sweep, *search, *decay, *bag} == set(CAPTIONS)
+    assert {*sweep, *search, *decay, *bag, "ways"} == set(CAPTIONS)
     for made in (sweep, search, decay, bag):
         assert all(drawn(figure) for figure in made.values())
 
@@ -74,6 +74,12 @@ def test_each_trick_has_its_value_and_interval_and_the_winner_stands_out(bag):
     interval, spot = coloured(axes, WON)
     assert tuple(interval.get_xdata()) == decision.interval
     assert labels[int(spot.get_ydata()[0])] == "+ flip" and spot.get_xdata()[0] == decision.value
+
+
+def test_the_ways_of_stage_5_have_a_caption_of_their_own_and_a_whole_title():
+    told = "The plain winner has accuracy 0.9; more than seed noise is gained by nothing of this"
+    made = figures(replace(stage4(), name="stage5", decision=stage4().decision.model_copy(update={"words": (f"{told}.",)})))
+    assert list(made) == ["ways", "update_ratio"] and title(made["ways"]) == told
 
 
 def test_the_sweep_names_every_rate_at_its_curve(sweep):
@@ -91,6 +97,31 @@ def test_the_winner_stands_in_front(sweep):
     expected = [value for _, value in stage1().trials[3].curve("train_loss")]
     assert won.get_ydata().tolist() == expected
     assert title(sweep["loss"]) == "lr 0.1 falls fastest and deepest"
+
+
+@pytest.mark.parametrize(
+    ("value", "tie", "told"),
+    [
+        (0.999, False, "lr 0.03 does not fall deepest, but validates best"),
+        (0.5, False, "lr 0.03 is taken"),
+        (0.999, True, "lr 0.03 is taken, a tie"),
+    ],
+)
+def test_a_winner_that_does_not_fall_deepest_is_told_no_better_than_it_is(value, tie, told):
+    stage = stage1()
+    rows = (one.model_copy(update={"value": value} if one.plan.lr == 0.03 else {}) for one in stage.decision.evidence)
+    changed = {"winner": stage.trials[4].plan, "evidence": tuple(rows), "tie": tie}
+    assert title(figures(replace(stage, decision=stage.decision.model_copy(update=changed)))["loss"]) == told
+
+
+@pytest.mark.parametrize("below", [0, 10])
+def test_the_deepest_is_who_is_seen_to_end_deepest(below):
+    plans = constant(Plan(), 0.1, 400), constant(Plan(), 0.01, 400)
+    losses = (1.0, 0.9, 0.8, 0.7), (1.0, 0.95, 0.9, 0.1)
+    given = [tuple(Point(100 * i, {"train_loss": loss - below}) for i, loss in enumerate(one, 1)) for one in losses]
+    trials = [Trial(i, plan, State.COMPLETE, points) for i, (plan, points) in enumerate(zip(plans, given))]
+    decision = stage1().decision.model_copy(update={"winner": plans[0], "evidence": (), "marks": {}})
+    assert "deepest" not in title(figures(StageResults("stage1", METRIC, trials, decision))["loss"])
 
 
 def test_a_diverged_curve_is_marked_where_it_ended_and_crushes_nothing(sweep):
