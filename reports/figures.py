@@ -41,6 +41,12 @@ from studies.curves import HEALTHY
 from studies.decision import Decision
 from studies.trial import Metric
 
+CROWD, FOREMOST = 40, 4
+"""Of more points than that only so many have their value beside them."""
+
+BEHIND = {"facecolor": GROUND, "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
+"""A ground for words that lie on what is drawn."""
+
 CAPTIONS = {
     "loss": "Training loss of every trial; the one to take falls fast and deep. A cross marks where one diverged.",
     "validation": "Validation of every trial. The training loss screens, validation decides.",
@@ -273,7 +279,7 @@ def cells(frame: pd.DataFrame, metric: Metric, decision: Decision | None) -> Fig
     whole = frame[(frame["state"].isin(["complete", "running"])) & np.isfinite(frame["value"].astype(float))]
     shade = _shades(whole["value"], metric)
     if len(frame) > 3 and len(frame) < 0.5 * len(batches) * len(momenta):
-        return _scatter(frame, whole, title, shade)
+        return _scatter(frame, whole, title, shade, metric)
     figure, [axes] = canvas(title, [0.9 + 0.5 * len(batches)])
     told = dict(zip(frame.index, words.alike(frame["value"].astype(float).tolist())))
     axes.grid(False)
@@ -317,24 +323,28 @@ def _shades(values: pd.Series, metric: Metric):
     return shade
 
 
-def _scatter(frame: pd.DataFrame, whole: pd.DataFrame, title: str, shade) -> Figure:
+def _scatter(frame: pd.DataFrame, whole: pd.DataFrame, title: str, shade, metric: Metric) -> Figure:
     """Pairs drawn at random; 1 - momentum is on a logarithmic scale, as it was drawn."""
     figure, [axes] = canvas(title)
     axes.set_xscale("log", base=2)
     slip = -np.log10(1 - frame["momentum"])
     shown: list[tuple[float, float]] = []
-    for row, height in sorted(zip(frame.itertuples(), slip), key=lambda pair: not pair[0].winner):
+    ranks = whole["value"].rank(ascending=metric.mode == "min")
+    rows = sorted(zip(frame.itertuples(), slip), key=lambda pair: (not pair[0].winner, ranks.get(pair[0].Index, math.inf)))
+    for rank, (row, height) in enumerate(rows):
         face = shade(row.value)[0] if row.Index in whole.index else LINE
         edge, width = (SECOND, 3) if row.winner else (GROUND, 1)
         name = f"batch {row.batch_size:,}, m {words.number(row.momentum)}: {words.number(row.value)}, {row.state}"
         look = {"color": face, "markersize": 16, "markeredgecolor": edge, "markeredgewidth": width}
-        axes.plot([row.batch_size], [height], "o", **look, label=name)
+        axes.plot([row.batch_size], [height], "o", **look, label=name, zorder=10 if row.winner else 2)
         place = (math.log2(row.batch_size), height)
-        if all(abs(place[0] - x) > 0.7 or abs(place[1] - y) > 0.06 for x, y in shown):  # else it would lie on another's
+        free = all(abs(place[0] - x) > 0.7 or abs(place[1] - y) > 0.06 for x, y in shown)  # else it would lie on another's
+        if free and (rank < FOREMOST or len(frame) <= CROWD):
             shown.append(place)
             text = words.number(row.value) if row.state not in ("diverged", "failed") else row.state
             where = {"xytext": (11, 0), "textcoords": "offset points", "va": "center"}
-            axes.annotate(text, (row.batch_size, height), fontsize=SMALL - 1, color=SOFT, **where)
+            look = {"fontsize": SMALL - 1, "color": SOFT, "fontweight": "bold" if row.winner else "normal", "zorder": 11}
+            axes.annotate(text, (row.batch_size, height), bbox=BEHIND, **look, **where)
     marks = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
     ticks = [one for one in marks if slip.min() - 0.15 <= -math.log10(1 - one) <= slip.max() + 0.15]
     axes.set_yticks([-math.log10(1 - one) for one in ticks], [f"{one:g}" for one in ticks])

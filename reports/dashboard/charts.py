@@ -141,6 +141,7 @@ def _line(axes: Axes, line: Line2D) -> dict[str, Any]:
         "colour": _colour(line.get_markerfacecolor() if np.size(line.get_xdata()) == 1 else line.get_color()),
         "edge": _colour(line.get_markeredgecolor()),
         "size": line.get_markersize(),
+        "rim": line.get_markeredgewidth(),
         "width": line.get_linewidth(),
         "dashed": line.get_linestyle() == "--",
         "stepped": line.get_drawstyle() == "steps-post",
@@ -153,7 +154,7 @@ def _line(axes: Axes, line: Line2D) -> dict[str, Any]:
 def _spot(patch: Rectangle) -> dict[str, Any]:
     """What a cell says when the mouse is over it."""
     x, y = patch.get_x() + patch.get_width() / 2, patch.get_y() + patch.get_height() / 2
-    place = {"x": [plainly(x)], "y": [plainly(y)], "in": ["data", "data"], "marker": "s", "size": 40, "opacity": 0}
+    place = {"x": [plainly(x)], "y": [plainly(y)], "in": ["data", "data"], "marker": "s", "size": 40, "rim": 0, "opacity": 0}
     return {**place, "colour": "soft", "edge": "line", "width": 0, "dashed": False, "stepped": False, **_named(patch)}
 
 
@@ -185,6 +186,7 @@ def _words(axes: Axes, text: Text) -> dict[str, Any]:
         "text": plain(text.get_text()),
         "colour": _colour(text.get_color()),
         "bold": text.get_fontweight() == "bold",
+        "ground": text.get_bbox_patch() is not None,
         "anchor": [text.get_horizontalalignment(), UPRIGHT.get(text.get_verticalalignment(), text.get_verticalalignment())],
     }
 

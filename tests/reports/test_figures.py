@@ -186,10 +186,11 @@ def test_better_cells_are_brighter_in_either_direction():
     assert down == sorted(down, reverse=True)
 
 
-def test_a_random_search_is_a_scatter():
+@pytest.mark.parametrize(("every", "most"), [(11, 10), (2.2, 4)])
+def test_a_random_search_is_a_scatter_with_its_winner_in_front(every, most):
     stage = stage2(tuple(range(16, 200, 20)), tuple(1 - 0.8**i for i in range(1, 11)))
     winner = next(one.number for one in stage.trials if one.plan == stage.decision.winner)
-    kept = [one for one in stage.trials if one.number % 11 == 3 or one.number == winner]
+    kept = [one for one in stage.trials if one.number % every < 1 or one.number == winner]
     numbers = {one.number for one in kept}
     decision = stage.decision
     decision = decision.model_copy(update={"evidence": tuple(one for one in decision.evidence if numbers & set(one.trials))})
@@ -198,6 +199,8 @@ def test_a_random_search_is_a_scatter():
     assert len(dots) == len(decision.evidence) and axes.get_xscale() == "log"
     [framed] = [dot for dot in dots if to_hex(dot.get_markeredgecolor()) == SECOND]
     assert framed.get_xdata() == [decision.winner.batch_size]
+    assert framed.get_zorder() > max(dot.get_zorder() for dot in dots if dot is not framed)
+    assert len(axes.texts) <= most and f"{decision.evidence[0].value:.4g}" == axes.texts[0].get_text()
 
 
 def test_decays_share_the_steps_with_their_schedules(decay):
