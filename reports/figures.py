@@ -5,6 +5,8 @@ the schedules below, the update ratio. No global state: figures may be drawn in 
 """
 
 import math
+import re
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,7 @@ from reports.drawing import (
     finite,
     label_ends,
     limits,
+    plain,
     spans,
     steps_axis,
     value_axis,
@@ -114,8 +117,9 @@ def _bundle(
     shown = shown or limits(sound, logarithmic)
     axes.set_xlim(0, curves[x].max())
     axes.set_ylim(*shown)
-    value_axis(axes, _title_of(name), logarithmic)
-    ends, named, joint = [], _names(trials), _joint(trials)
+    _name_axis(axes, name, logarithmic)
+    named, joint = _names(trials), _joint(trials)
+    ends: dict[str, tuple[tuple[bool, bool, float], End]] = {}  # of an extended trial, the one it has come to
     for place, row in enumerate(_by_importance(trials, lines), 1):
         part = lines[row.number]
         colour, width = (WON, 2.6) if row.winner else (SECOND, 1.6) if row.runner_up else (OTHER, 1.1)
@@ -123,15 +127,17 @@ def _bundle(
         dashes = (0, (3, 1.5)) if row.number in broken else "solid"
         values = drawable(part[name])
         look = {"color": colour, "linewidth": width, "linestyle": dashes, "alpha": many, "zorder": 30 - min(place, 25)}
+        look |= {"marker": "o", "markersize": 5} if values.count() == 1 else {}
         axes.plot(part[x], values, **look, label=f"{named[row.number]}, trial {row.number}")
         last = values.last_valid_index()
         end = End(part.loc[last, x], values[last], named[row.number], colour if colour != OTHER else SOFT, bool(row.winner))
         if row.number in broken:
             end = End(end.x, end.y, f"{end.text} {row.state}", SOFT)
             axes.plot([end.x], [min(max(end.y, shown[0]), shown[1])], "x", color=SOFT, markersize=7, clip_on=False, zorder=31)
-        if end.text not in [one.text for one in ends] and (row.winner or row.runner_up or not joint):
-            ends.append(end)
-    label_ends(axes, ends, height)
+        rank = (row.winner, row.runner_up, end.x)
+        if (row.winner or row.runner_up or not joint) and (end.text not in ends or ends[end.text][0] < rank):
+            ends[end.text] = (rank, end)
+    label_ends(axes, [end for _, end in ends.values()], height)
 
 
 def _by_importance(trials: pd.DataFrame, lines: dict) -> list:
@@ -153,8 +159,8 @@ def _names(trials: pd.DataFrame) -> dict[int, str]:
 
 
 def _tail(schedule: str) -> str:
-    """A decay without the constant rate before it, and without where it begins."""
-    return schedule.replace("constant, ", "").partition(" from step ")[0]
+    """A decay without the constant rate or the warm-up before it, and without where it begins."""
+    return re.sub(r"^(constant|warm-up [^,]*), ", "", schedule).partition(" from step ")[0]
 
 
 def _joint(trials: pd.DataFrame) -> bool:
@@ -165,6 +171,13 @@ def _joint(trials: pd.DataFrame) -> bool:
 def _title_of(name: str) -> str:
     """A measured value for a reader."""
     return {"train_loss": "training loss", "val_loss": "validation loss"}.get(name, name.replace("_", " "))
+
+
+def _name_axis(axes: Axes, name: str, logarithmic: bool) -> None:
+    """The axis of a measured value; a long name is folded, so that it stays beside its panel."""
+    value_axis(axes, "", logarithmic)
+    told = _title_of(name) + (", log scale" if logarithmic else "")
+    axes.set_ylabel(plain(textwrap.fill(told, 24, max_lines=2, placeholder=" …")))
 
 
 def _winner(trials: pd.DataFrame) -> pd.Series | None:
@@ -235,7 +248,7 @@ def convergence(trials: pd.DataFrame, curves: pd.DataFrame, metric: Metric, deci
         values = drawable(part[name])
         logarithmic = (name == "train_loss" or metric.mode == "min") and spans([values.to_numpy()])
         axes.set_ylim(*limits([values.to_numpy()], logarithmic))
-        value_axis(axes, _title_of(name), logarithmic)
+        _name_axis(axes, name, logarithmic)
         axes.plot(part["step"], values, color=WON, linewidth=1.8, label=f"{_title_of(name)}, trial {won['number']}")
         axes.axvspan(converged, until, color=SECOND, alpha=0.12, linewidth=0)
         axes.axvline(converged, color=SECOND, linewidth=1.4)
@@ -244,17 +257,21 @@ def convergence(trials: pd.DataFrame, curves: pd.DataFrame, metric: Metric, deci
         if len(near) and math.isfinite(near.iloc[0]):
             axes.plot([converged], [near.iloc[0]], "o", color=SECOND, markersize=7, markeredgecolor=GROUND, zorder=10)
     steps_axis(panels[-1], max(part["step"].max(), until) * 1.02)
-    height = 0.96 if until - converged > 0.4 * panels[0].get_xlim()[1] else 0.7  # else below the other's words
-    for what, step, place in (("converged", converged, 0.96), ("safety margin", until, height)):
-        told = f"{what}\n{words.number(step)}"
-        _note(panels[0], told, step, place, SECOND, (-6, 0), ha="right", va="top", fontweight="bold")
+    for what, step, place in (("converged", converged, 0.96), ("safety margin", until, 0.7)):
+        _note(panels[0], f"{what}\n{words.number(step)}", step, place, SECOND, va="top", fontweight="bold")
     return figure
 
 
-def _note(axes: Axes, text: str, x: float, y: float, colour: str, shift: tuple[float, float], **how) -> None:
-    """Words at a step (in data) and a height (in fractions of the axes), moved by some points."""
-    place = {"xycoords": axes.get_xaxis_transform(), "xytext": shift, "textcoords": "offset points"}
-    axes.annotate(text, (x, y), color=colour, fontsize=SMALL, **place, **how)
+def _note(axes: Axes, text: str, x: float, y: float, colour: str, **how) -> None:
+    """Words at a step (in data) and a height (in fractions of the axes)."""
+    place = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+    axes.annotate(text, (x, y), color=colour, fontsize=SMALL, **place, **_beside(axes, x), **how)
+
+
+def _beside(axes: Axes, x: float, up: float = 0) -> dict:
+    """Where words have more room: left of what is in the right half, right of what is in the left; moved up by some points."""
+    side, shift = ("right", -6) if x > axes.get_xlim()[1] / 2 else ("left", 6)
+    return {"ha": side, "xytext": (shift, up)}
 
 
 def _cells(stage: StageResults, trials: pd.DataFrame) -> pd.DataFrame:
@@ -377,7 +394,7 @@ def decays(
     late = [mean[mean.index >= 0.25 * last].to_numpy() for mean in means.values()]
     above.set_xlim(0, last)
     above.set_ylim(*(limits(late, False) or limits([mean.to_numpy() for mean in means.values()], False)))
-    value_axis(above, _title_of(metric.name), False)
+    _name_axis(above, metric.name, False)
     ends = []
     for schedule in sorted(means, key=lambda one: list(roles).index(one) if one in roles else -1):
         text, colour = roles.get(schedule, ("", OTHER))
@@ -385,10 +402,11 @@ def decays(
         mean, rate = means[schedule], rates[schedule]
         look = {"color": colour, "linewidth": width, "label": f"{text or schedule}, trial {rate['number'].iloc[0]}"}
         above.plot(mean.index, mean, **look)
-        below.plot(rate["step"], rate["lr"], **look, drawstyle="steps-post")
+        steps, lrs = rate["step"].tolist(), rate["lr"].tolist()
+        below.plot([*steps, steps[-1] + 1], [*lrs, lrs[-1]], **look, drawstyle="steps-post")
         if text:
             if seeds[schedule] < seeds.max():  # else whoever has one lucky seed seems to be ahead
-                text += f"\n{words.count(seeds[schedule], 'seed')} of {seeds.max()}"
+                text += f", {words.count(seeds[schedule], 'seed')} of {seeds.max()}"
             ends.insert(0, End(mean.index[-1], mean.iloc[-1], text, SOFT if colour == OTHER else colour, colour == WON))
     label_ends(above, ends, 3.4)
     _decay_marks(above, below, means, roles, decision)
@@ -420,17 +438,14 @@ def _decay_marks(above: Axes, below: Axes, means: dict, roles: dict, decision: D
     if (peak := marks.get("peak")) is not None and control is not None and len(control):
         at = control.index[np.abs(control.index - peak).argmin()]
         above.plot([at], [control[at]], "o", color=INK, markersize=7, markeredgecolor=GROUND, zorder=10)
-        text, box = (
-            f"constant rate at its best,\nstep {words.number(peak)}",
-            {"facecolor": GROUND, "edgecolor": "none", "pad": 1.5},
-        )
-        where = {"xytext": (10, -34), "textcoords": "offset points", "ha": "left", "va": "top"}
-        above.annotate(text, (at, control[at]), color=INK, fontsize=SMALL, bbox=box | {"alpha": 0.85}, zorder=9, **where)
+        text = f"constant rate at its best,\nstep {words.number(peak)}"
+        low = control[at] < np.mean(above.get_ylim())
+        where = {"textcoords": "offset points", "va": "bottom" if low else "top", **_beside(above, at, 34 if low else -34)}
+        above.annotate(text, (at, control[at]), color=INK, fontsize=SMALL, bbox=BEHIND, zorder=9, **where)
     if start := marks.get("start"):
         for axes in (above, below):
             axes.axvline(start, color=WON, linewidth=1.0, linestyle=(0, (2, 2)))
-        side, shift = ("right", -5) if start > above.get_xlim()[1] / 3 else ("left", 5)
-        _note(below, f"decay starts, step {words.number(start)}", start, 0.06, WON, (shift, 0), ha=side)
+        _note(below, f"decay starts, step {words.number(start)}", start, 0.06, WON)
 
 
 def _decay_title(trials: pd.DataFrame, metric: Metric, decision: Decision | None) -> str:
@@ -471,14 +486,14 @@ def update_ratio(trials: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
         return None
     won = _winner(trials)
     title = "Update ratio: how far a step moves the weights"
-    if won is not None:
-        own = finite(curves.loc[curves["number"] == won["number"], "update_ratio"])
-        if len(own):
-            title = f"The winner's steps move the weights by {words.number(float(np.median(own)), 2)} of their norm"
+    own = finite(curves.loc[curves["number"] == won["number"], "update_ratio"]) if won is not None else np.array([])
+    if len(own):
+        title = f"The winner's steps move the weights by {words.number(float(np.median(own)), 2)} of their norm"
     figure, [axes] = canvas(title, [3.4])
     positive = curves.assign(update_ratio=curves["update_ratio"].where(curves["update_ratio"] > 0))
     low, high = values[values > 0].min(), values[values > 0].max()
-    shown = (max(min(low, HEALTHY / 5) / 1.3, HEALTHY / 1000), min(max(high, HEALTHY * 5) * 1.3, HEALTHY * 1000))
+    top = max(HEALTHY * 1000, 1.3 * own.max(initial=0))  # whoever else flies off does not flatten the rest
+    shown = (max(min(low, HEALTHY / 5) / 1.3, HEALTHY / 1000), min(max(high, HEALTHY * 5) * 1.3, top))
     _bundle(axes, trials, positive, "update_ratio", "step", 3.4, True, shown)
     axes.axhspan(HEALTHY / math.sqrt(10), HEALTHY * math.sqrt(10), color=THIRD, alpha=0.13, linewidth=0, zorder=0)
     axes.axhline(HEALTHY, color=THIRD, linewidth=1)

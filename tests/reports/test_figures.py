@@ -124,6 +124,13 @@ def test_the_deepest_is_who_is_seen_to_end_deepest(below):
     assert "deepest" not in title(figures(StageResults("stage1", METRIC, trials, decision))["loss"])
 
 
+def test_an_extended_trial_has_its_name_where_it_has_come_to():
+    stage = stage1(decided=False)
+    further = [*stage.trials, trial(8, constant(Plan(), 0.0001, STEPS))]
+    [name] = [one for one in figures(replace(stage, trials=further))["loss"].axes[0].texts if one.get_text() == "0.0001"]
+    assert name.get_position()[0] > 1
+
+
 def test_a_diverged_curve_is_marked_where_it_ended_and_crushes_nothing(sweep):
     axes = sweep["loss"].axes[0]
     [cross] = [line for line in axes.lines if line.get_marker() == "x"]
@@ -149,6 +156,17 @@ def test_convergence_marks_the_step_and_the_margin(sweep):
         assert dot.get_xdata() == [4000]
     assert texts(figure) == ["converged\n4,000", "safety margin\n6,000"]
     assert title(figure) == "Converged at step 4,000; with the safety margin, 6,000 steps"
+
+
+def test_words_beside_a_mark_near_the_axis_and_a_long_name_cover_no_numbers():
+    metric = Metric(name="a_very_long_name_of_a_metric_that_somebody_has_thought_of", mode="max")
+    given = [replace(one, points=tuple(renamed(one.points, metric.name))) for one in stage1().trials]
+    decision = stage1().decision.model_copy(update={"metric": metric, "marks": {"converged": 100, "step_nums": 600}})
+    figure = figures(StageResults("stage1", metric, given, decision))["convergence"]
+    figure.canvas.draw()
+    above, below = figure.axes
+    assert all(text.get_window_extent().x0 >= above.get_window_extent().x0 for text in above.texts)
+    assert not above.yaxis.label.get_window_extent().overlaps(below.yaxis.label.get_window_extent())
 
 
 def test_the_heat_map_has_a_cell_a_pair_and_frames_the_winner(search):
@@ -211,6 +229,7 @@ def test_decays_share_the_steps_with_their_schedules(decay):
     assert len(curves) == len([line for line in below.lines if len(line.get_xdata()) > 2]) == 6
     [rate] = [line for line in coloured(below, WON) if len(line.get_xdata()) > 2]
     assert rate.get_ydata()[0] == 0.1 and rate.get_ydata()[-1] < 0.001 and rate.get_drawstyle() == "steps-post"
+    assert rate.get_xdata()[-1] == STEPS
     assert {"x 0.5 every 400", "lazy linear", "constant"} <= set(texts(decay["decays"]))
 
 
@@ -231,6 +250,17 @@ def test_a_curve_of_several_seeds_is_their_mean(decay):
     assert won.get_ydata()[-1] == pytest.approx(np.mean([curve[-1][1] for curve in seeds]))
 
 
+def test_how_many_seeds_a_schedule_has_is_told_beside_its_name():
+    stage = stage3()
+    lazy = stage.decision.runner_up
+    kept = [one for one in stage.trials if one.plan.line == lazy.line or one.plan.segments != lazy.segments]
+    figure = figures(replace(stage, trials=kept))["decays"]
+    figure.canvas.draw()
+    boxes = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    others = [box for text, box in boxes.items() if "lazy" not in text]
+    assert not any(boxes["lazy linear, 1 seed of 3"].overlaps(box) for box in others)
+
+
 def test_an_insensitive_decay_says_so():
     stage = stage3()
     control = next(one for one in stage.decision.evidence if one.label == "constant")
@@ -246,6 +276,14 @@ def test_the_update_ratio_lies_in_its_band(sweep):
     assert (low, high) == pytest.approx((HEALTHY / math.sqrt(10), HEALTHY * math.sqrt(10)))
     assert axes.get_yscale() == "log" and "rule of thumb: around 0.001" in texts(sweep["update_ratio"])
     assert title(sweep["update_ratio"]).startswith("The winner's steps move the weights by 0.00")
+
+
+def test_a_winner_whose_steps_are_wide_stays_in_the_frame():
+    stage = stage1()
+    wide = tuple(replace(point, values={**point.values, "update_ratio": 2.6}) for point in stage.trials[3].points)
+    trials = [replace(one, points=wide) if one.number == 3 else one for one in stage.trials]
+    figure = figures(replace(stage, trials=trials))["update_ratio"]
+    assert "by 2.6 of" in title(figure) and figure.axes[0].get_ylim()[1] > 2.6
 
 
 def alone(values, mode="max", state=State.COMPLETE):
