@@ -95,7 +95,7 @@ def test_what_does_not_fall_is_the_rate_where_another_rate_falls():
     [alone] = diagnose(still, ACCURACY, [], FLOWERS, ())
     assert alone.command == "tune check 'my flowers.py:Flowers' --data images"
     [recorded] = diagnose(still, ACCURACY, [], replace(FLOWERS, settings={"task": "replay:c.csv"}), ())
-    assert recorded.command == "tune stage1 --study flowers --refine"
+    assert recorded.command == "tune run --study flowers --refine"
     assert "1e-7 of the parameters" in alone.saw and "0.1 at every" in alone.saw
     [beside] = diagnose(still, ACCURACY, [GOOD, still], FLOWERS, ())
     assert beside.command.startswith("tune run --study flowers --lrs 0.1") and "the task is sound" in beside.means

@@ -1,6 +1,7 @@
 """What does a worker do, in its own process, on whatever machine Ray has put it?"""
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -68,15 +69,17 @@ class Worker:
 
 def _keep_from_children() -> None:
     """A process that the task forks closes the sockets that are open now: Ray's, which it would hold open beyond this process's
-    death, and so keep that a secret."""
+    death, and so keep that a secret. And it ends when it is told to: Ray's way is to raise something, and that would be taken
+    for the task's and be reported in this process's name."""
     ours = dict(_sockets())
 
-    def close() -> None:
+    def part() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for number, socket in _sockets():
             if ours.get(number) == socket:
                 os.close(number)
 
-    os.register_at_fork(after_in_child=close)
+    os.register_at_fork(after_in_child=part)
 
 
 def _sockets() -> list[tuple[int, str]]:
