@@ -50,7 +50,7 @@ def _bound(log: Path) -> None:
             if log.stat().st_size > LOG_BYTES:
                 with log.open("rb") as file:
                     file.seek(-LOG_BYTES // 4, os.SEEK_END)
-                    end = file.read()
+                    end = file.read()[-LOG_BYTES // 4 :]  # meanwhile more may have been printed than fits
                 os.truncate(log, LOG_BYTES // 2)
                 with log.open("ab") as file:
                     file.write(b"\n[the log was full: what was printed here is left out]\n" + end)
