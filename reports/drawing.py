@@ -140,11 +140,9 @@ def label_ends(axes: Axes, ends: Sequence[End], height: float) -> None:
     for end in ends[:MOST_LABELS]:
         x, y = to_axes.transform((end.x, end.y))
         x = min(x, 1.0) + 0.012
-        long = max(map(len, end.text.split("\n")))
-        labels.append((x, x + letter * long, float(np.clip(y if math.isfinite(y) else 1, 0.02, 0.97)), end))
+        labels.append((x, x + letter * len(end.text), float(np.clip(y if math.isfinite(y) else 1, 0.02, 0.97)), end))
     for group in _crowds(labels):
-        lines = max(1 + end.text.count("\n") for *_, end in group)
-        for (x, _, _, end), y in zip(group, apart([y for _, _, y, _ in group], line * lines)):
+        for (x, _, _, end), y in zip(group, apart([y for _, _, y, _ in group], line)):
             weight = "bold" if end.bold else "normal"
             where = {"transform": axes.transAxes, "va": "center", "ha": "left", "zorder": 40}
             axes.text(x, y, end.text, color=end.colour, fontsize=SMALL, fontweight=weight, **where)

@@ -17,6 +17,9 @@ QUESTIONS = {
 }
 """What each stage is to find out."""
 
+RUN = ("stage1", "stage2", "stage3")
+"""The stages of `tune run`. The bag of tricks, stage 4, and the finish, stage 5, are there on request."""
+
 FINISH = "stage5"
 """It chooses no winner: it tells what else can be made of the one there is."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import from_json
 
-from studies.decision import Decision
+from studies.decision import RUN, Decision
 from studies.errors import InputError
 from studies.plan import Plan
 from studies.recipe import Recipe, kinds
@@ -33,9 +33,6 @@ can be left where a curve of regular evaluations would only begin. A recorded ta
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 1_000, 50_000
 """Of the longest path of stage 1, where --max-steps is not given."""
 
-STAGES = ("stage1", "stage2", "stage3")
-"""Of `tune run`. The bag of tricks, stage 4, and the finish, stage 5, are there on request."""
-
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Several = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 Momentum = Annotated[float, Field(strict=True, ge=0, lt=1)]
@@ -49,7 +46,7 @@ class Settings(Value):
 
     task: str = "digits"
     data: str | None = None
-    stages: Annotated[tuple[Literal["stage1", "stage2", "stage3", "stage4", "stage5"], ...], Field(min_length=1)] = STAGES
+    stages: Annotated[tuple[Literal["stage1", "stage2", "stage3", "stage4", "stage5"], ...], Field(min_length=1)] = RUN
     workdir: str = WORKDIR
     cwd: str = "."
     checkpoints: str | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from reports import words
 from reports.stages import StageResults
-from studies.decision import FINISH, QUESTIONS
+from studies.decision import FINISH, QUESTIONS, RUN
 from studies.plan import Plan
 from studies.study import StudyRecord
 from studies.trial import Metric, State, Trial
@@ -19,8 +19,6 @@ from studies.wish import WishRecord, in_force
 from studies.words import recipe, shape
 
 BROKEN = (State.FAILED, State.DIVERGED)
-RUN = ("stage1", "stage2", "stage3")
-"""The stages of `tune run`."""
 ROWS = 50
 """Of a stage's trials, on the study's page; the stage's own page has all of them, PAGE at a time."""
 PAGE = 200

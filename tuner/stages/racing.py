@@ -43,7 +43,8 @@ class Race:
     def steps_saved(self) -> int:
         """Steps that those left behind were spared: as far, in examples, as whoever went furthest."""
         furthest = max(trial.plan.examples for trial in self.trials)
-        return sum(furthest // trial.plan.batch_size - trial.last for trial in self.trials if not trial.broken)
+        left = [trial for trial in self.trials if not trial.broken and trial not in self.finalists]
+        return sum(furthest // trial.plan.batch_size - trial.last for trial in left)
 
 
 @dataclass(frozen=True)

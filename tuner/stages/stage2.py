@@ -239,7 +239,7 @@ class Stage2(Search):
             metric,
             elected.trials,
             results,
-            0 if self.exhaustive else search.steps_saved,
+            search.steps_saved,
             rule=f"the training loss screens, validation {over_seeds(self.repeats)} decides; of equals the fewest steps",
             runner_up=None if won.second is None else leaders[won.second][0].plan,
             margin=won.margin,
