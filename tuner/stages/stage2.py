@@ -251,7 +251,7 @@ class Stage2(Search):
                 f"{f', {again} with several seeds' if again else ''}; {metric.name} {show(sample(metric, elected.trials).mean)}.",
                 _told(won, chance(self.repeats)) if len(search.trials) > 1 else "It was the only one.",
                 f"The curve has converged at step {elected.marks['converged']}: the number of steps {change} {winner.steps}"
-                + (f" (the value is its; below, {plan.steps} are compared)." if winner.steps != plan.steps else "."),
+                + (f"; the candidates were compared at {plan.steps}." if winner.steps != plan.steps else "."),
             ),
             evidence=tuple(self._evidence(search, leaders, won.place)),
             marks=elected.marks,
