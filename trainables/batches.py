@@ -1,14 +1,10 @@
 """Which examples does a step get? The data's order, a pure function of (seed, step)."""
 
-import hashlib
 from functools import lru_cache
 
 import torch
 
-
-def mixed(*key: int | str) -> int:
-    """64 well-mixed bits of the key, the same in every process and every version of Python: a seed for a generator."""
-    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big")
+from trainables.randomness import mixed
 
 
 @lru_cache(maxsize=8)

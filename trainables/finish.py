@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset, Subset
 from studies.errors import InputError
 from studies.finish import Fold, Views
 from studies.plan import Distilled
-from trainables.batches import mixed
+from trainables.randomness import mixed
 
 
 class Mean(nn.Module):

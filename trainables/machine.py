@@ -2,6 +2,8 @@
 
 import gc
 import os
+import threading
+import time
 from typing import Literal
 
 import torch
@@ -89,3 +91,16 @@ def release() -> None:
     if torch.cuda.is_initialized():
         gc.collect()
         torch.cuda.empty_cache()
+
+
+def end_with(parent: int) -> threading.Thread:
+    """End this process when the one that has started it is no longer there, whatever it waits for."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread

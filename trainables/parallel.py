@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,10 +27,11 @@ from studies.errors import InputError, TaskError
 from studies.plan import Plan
 from studies.scratch import own_folder
 from trainables.eager import eager
-from trainables.machine import kind_of, settle
+from trainables.machine import end_with, kind_of, settle
+from trainables.randomness import seed_everything
 from trainables.recipe import layers
 from trainables.recipe.large_batch import split
-from trainables.supervised import Supervised, call, seed_everything
+from trainables.supervised import Supervised, call
 from trainables.task import Supervision, check_unedited, load_task
 from trainables.trainable import Workload
 
@@ -220,12 +220,14 @@ class Spread:
         return self._workload.trainable(plan, device, self._kind)
 
 
-def load_spread(spec: str, data: str | None, processes: int = 1, device: str = "auto", threads: int = 1) -> Workload:
+def load_spread(
+    spec: str, data: str | None, processes: int = 1, device: str = "auto", threads: int = 1, readers: int | None = None
+) -> Workload:
     """The workload that `--task` names (see load_task); each of its trainings by so many processes, on this kind of device.
 
     Raises: InputError, too, if its trainings cannot be divided.
     """
-    workload = load_task(spec, data)
+    workload = load_task(spec, data, readers)
     if processes == 1:
         return workload
     if not isinstance(workload, Supervision):
@@ -293,8 +295,7 @@ def _follow(
     """One of the other processes: do what the first one does, until that has gone."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # they are for the first one
-    end = threading.Thread(target=_end_with, args=(multiprocessing.parent_process().pid,), daemon=True)
-    end.start()
+    end = end_with(multiprocessing.parent_process().pid)
     try:
         spec, data, fingerprint = task
         workload = load_task(spec, data)
@@ -334,13 +335,6 @@ def _follower(workload: Supervision, device: str, kind: Any, plan: Plan, state: 
         member.enlist(others)
     member.join()
     return member
-
-
-def _end_with(leader: int) -> None:
-    """End this process when the one that has started it is no longer there, whatever it waits for."""
-    while os.getppid() == leader:
-        time.sleep(0.2)
-    os._exit(1)
 
 
 def _packed(state: Any) -> bytes:

@@ -1,25 +1,23 @@
 """How is one model trained? Supervised learning as a pure function of (plan, step)."""
 
 import math
-import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import default_collate
 
 from studies.errors import TaskError
 from studies.finish import Pruned, Views
 from studies.plan import Distilled, Plan
 from studies.trial import Metric
 from trainables import finish, recipe
-from trainables.batches import batch, mixed
 from trainables.eager import eager
+from trainables.randomness import seed_everything
 from trainables.recipe import large_batch
 from trainables.recipe.stopping import Stopping
+from trainables.split import Split, shown
 
 RATIO_EVERY = 10
 """Steps between two measurements of the update ratio; each costs about one more pass over the parameters."""
@@ -29,77 +27,6 @@ EVALUATION_BATCH = 512
 
 GLANCED = 16
 """Examples by which it is checked that a recipe goes with the data and the model."""
-
-KEPT_BYTES = 1 << 30
-"""Tensors up to this size are kept on the device."""
-
-
-class Split:
-    """One half of the data: (inputs, targets) tensors, or a map-style data set of such pairs.
-
-    Tensors are kept on the device if they are small enough. An input may be a tuple, list or dict of tensors.
-
-    Raises: TaskError if it is neither, or empty.
-    """
-
-    def __init__(self, data: Any, device: str):
-        self.device = device
-        self._tensors = None
-        if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, torch.Tensor) for part in data):
-            small = sum(part.numel() * part.element_size() for part in data) <= KEPT_BYTES
-            self._tensors = tuple(part.to(device) if small else part for part in data)
-        self._data = data
-        self._check()
-
-    def _check(self) -> None:
-        if self._tensors:
-            sizes = {part.shape[0] if part.dim() else None for part in self._tensors}
-            if len(sizes) > 1 or None in sizes:
-                shapes = " and ".join(str(tuple(part.shape)) for part in self._tensors)
-                raise TaskError(f"expected inputs and targets of one length; got tensors of shape {shapes}")
-        elif not (hasattr(self._data, "__len__") and hasattr(self._data, "__getitem__")):
-            raise TaskError(f"expected (inputs, targets) tensors or a map-style data set; got {_shown(self._data)}")
-        if len(self) == 0:
-            raise TaskError("expected some examples; there are none")
-        if not self._tensors:
-            item = self._data[0]
-            if not isinstance(item, tuple | list) or len(item) != 2:
-                expected = "(inputs, targets) tensors, or a data set with items (input, target)"
-                raise TaskError(f"expected {expected}; item 0 of {_shown(self._data)} is {_shown(item)}")
-
-    def __len__(self) -> int:
-        return len(self._tensors[0] if self._tensors else self._data)
-
-    def take(self, indices: torch.Tensor) -> tuple[Any, Any]:
-        """A batch on the device. indices: shape (batch,)."""
-        if self._tensors:
-            place = _to(indices, self._tensors[0].device)
-            return tuple(_to(part[place], self.device) for part in self._tensors)
-        inputs, targets = default_collate([self._data[i] for i in indices.tolist()])
-        return _to(inputs, self.device), _to(targets, self.device)
-
-    def batches(self, size: int) -> Iterator[tuple[Any, Any]]:
-        """All of it in order, so many at a time."""
-        for indices in torch.arange(len(self)).split(size):
-            yield self.take(indices)
-
-
-def _to(part: Any, device: Any) -> Any:
-    if isinstance(part, torch.Tensor):
-        return part.to(device, non_blocking=str(device) != "cpu")  # on its way to the CPU it would be read before it is there
-    if isinstance(part, Mapping):
-        return {key: _to(value, device) for key, value in part.items()}
-    return [_to(value, device) for value in part] if isinstance(part, tuple | list) else part
-
-
-def seed_everything(*key: int | str) -> None:
-    """Make all that is random from here on a function of the key: dropout, augmentation, initialisation."""
-    seed = mixed(*key)
-    torch.default_generator.manual_seed(seed)  # torch.manual_seed also queues a call for a CUDA that may never come: 0.5 ms
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(seed)
-    random.seed(seed)
-    np.random.seed(seed & 0xFFFF_FFFF)
 
 
 class Supervised:
@@ -147,7 +74,7 @@ class Supervised:
         plan = self.plan if optimizer == self.plan.optimizer else self.plan.but(optimizer=optimizer)
         self.optimizer = self.task.optimizer(self.model, plan)
         if not isinstance(self.optimizer, torch.optim.Optimizer):
-            raise TaskError(f"optimizer: expected a torch.optim.Optimizer; got {_shown(self.optimizer)}")
+            raise TaskError(f"optimizer: expected a torch.optim.Optimizer; got {shown(self.optimizer)}")
         groups = self.optimizer.param_groups
         first = groups[0]["lr"]
         self._shares = [(group["lr"] / first if first else 1.0) * group.get("lr_scale", 1.0) for group in groups]
@@ -202,8 +129,7 @@ class Supervised:
 
     def batch(self) -> tuple[Any, Any]:
         """Inputs and targets of the next step; all that is random in this process is seeded for it."""
-        seed_everything(self.plan.seed, self.step)
-        inputs, targets = self._train.take(batch(len(self._train), self.plan.batch_size, self.plan.seed, self.step))
+        inputs, targets = self._train.at(self.plan.batch_size, self.plan.seed, self.step)
         for change in self._changes:
             inputs, targets = change(inputs, targets)
         return inputs, targets
@@ -328,7 +254,7 @@ def fresh_model(task: Any, seed: int, make: Callable[[], Any] | None = None) -> 
     seed_everything(seed, "initialisation")
     model = (make or task.model)()
     if not isinstance(model, nn.Module):
-        raise TaskError(f"model: expected a torch.nn.Module; got {_shown(model)}")
+        raise TaskError(f"model: expected a torch.nn.Module; got {shown(model)}")
     return model
 
 
@@ -342,7 +268,7 @@ def call(model: Any, inputs: Any) -> Any:
 def checked_loss(loss: Any) -> torch.Tensor:
     """Raises: TaskError if it is not one number."""
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-        raise TaskError(f"loss: expected one number, the mean over the batch; got {_shown(loss)}")
+        raise TaskError(f"loss: expected one number, the mean over the batch; got {shown(loss)}")
     return loss.reshape(())
 
 
@@ -368,7 +294,7 @@ def evaluated(task: Any, model: nn.Module, valid: Split, at_once: int) -> dict[s
     if running is not None and not isinstance(metrics, Mapping):
         metrics = {task.metric if task.metric not in (None, "val_loss") else type(running).__name__: metrics}
     if not isinstance(metrics, Mapping):
-        raise TaskError(f"metrics: expected a dict of numbers by name; got {_shown(metrics)}")
+        raise TaskError(f"metrics: expected a dict of numbers by name; got {shown(metrics)}")
     return {"val_loss": float(total) / len(valid), **{str(name): _number(name, value) for name, value in metrics.items()}}
 
 
@@ -385,7 +311,7 @@ def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
-        raise TaskError(f"metrics: {name}: expected one number; got {_shown(value)}") from None
+        raise TaskError(f"metrics: {name}: expected one number; got {shown(value)}") from None
 
 
 def _ratio(before: list[torch.Tensor], after: list[torch.Tensor]) -> torch.Tensor:
@@ -394,7 +320,3 @@ def _ratio(before: list[torch.Tensor], after: list[torch.Tensor]) -> torch.Tenso
         moved = torch._foreach_norm([new - old for old, new in zip(before, after)])
         there = torch._foreach_norm(before)
         return torch.stack(moved).norm() / torch.stack(there).norm().clamp_min(1e-12)
-
-
-def _shown(value: Any) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__

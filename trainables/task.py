@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import multiprocessing
 import os
 import sys
 import traceback
@@ -22,11 +23,16 @@ from studies.plan import Plan
 from studies.recipe import Recipe
 from studies.trial import Metric
 from trainables.finish import folded
-from trainables.machine import begin
+from trainables.machine import begin, count
+from trainables.randomness import seed_everything
 from trainables.recipe.optimizers import make_optimizer
 from trainables.source import BUILT_IN, check_spec, fingerprint_of, sources_of
-from trainables.supervised import Split, Supervised, seed_everything
+from trainables.split import Split
+from trainables.supervised import Supervised
 from trainables.trainable import Trainable, Workload
+
+AHEAD = 4
+"""Processes that read for a training on a GPU, which leaves the cores to them."""
 
 
 class Task:
@@ -78,11 +84,13 @@ class Task:
 class Supervision:
     """A Task as a workload (trainables.trainable.Workload): its data loaded once, its splits kept on the device.
 
+    readers: processes that read ahead what cannot be kept; None: AHEAD on a GPU, none on a CPU, whose cores train.
+
     Raises: TaskError, from the first use of the data, if that is not what a Task's should be.
     """
 
-    def __init__(self, task: Task, name: str, fingerprint: str):
-        self.task, self.name, self.fingerprint = task, name, fingerprint
+    def __init__(self, task: Task, name: str, fingerprint: str, readers: int | None = None):
+        self.task, self.name, self.fingerprint, self._readers = task, name, fingerprint, readers
         self._splits: dict[str, tuple[Split, Split]] = {}
 
     @cached_property
@@ -135,18 +143,22 @@ class Supervision:
 
     def _folds(self, fold: Fold, seed: int, device: str) -> tuple[Split, Split]:
         train, valid = folded(*self._data, fold, seed)
-        return Split(train, device), Split(valid, device)
+        return self._split(train, device), self._split(valid, device)
 
     def splits(self, device: str) -> tuple[Split, Split]:
         """Both halves of the data, for training on the device."""
         if device not in self._splits:
             halves = self._data
             with blamed(f"{self.name}.data: train"):
-                train = Split(halves[0], device)
+                train = self._split(halves[0], device)
             with blamed(f"{self.name}.data: valid"):
-                valid = Split(halves[1], device)
+                valid = self._split(halves[1], device)
             self._splits[device] = train, valid
         return self._splits[device]
+
+    def _split(self, half: Any, device: str) -> Split:
+        readers = self._readers if self._readers is not None else 0 if device == "cpu" else min(AHEAD, count("cpu"))
+        return Split(half, device, 0 if multiprocessing.current_process().daemon else readers)  # which may have no children
 
 
 class Custom:
@@ -184,10 +196,10 @@ def check_unedited(workload: Workload, spec: str, fingerprint: str) -> None:
         raise TaskError(f"--task {spec}: edited while this run was under way; run again to tune it as it is now")
 
 
-def load_task(spec: str, data: str | None = None) -> Workload:
+def load_task(spec: str, data: str | None = None, readers: int | None = None) -> Workload:
     """The workload that `--task` names: a built-in, file.py:Name, module:Name or replay:FILE.
 
-    data: what --data names, given to the task as data_path.
+    data: what --data names, given to the task as data_path. readers: see Supervision.
 
     Raises: InputError if the spec does not name a task, listing what there is; TaskError, with the traceback, if its module
     cannot be loaded.
@@ -205,7 +217,7 @@ def load_task(spec: str, data: str | None = None) -> Workload:
     with blamed(f"--task {spec}"):
         task = made()
         task.data_path = data
-        workload = Supervision(task, spec if spec in BUILT_IN else name, fingerprint)
+        workload = Supervision(task, spec if spec in BUILT_IN else name, fingerprint, readers)
     if task.metric is not None:
         workload.target  # noqa: B018  what is wrong with it shows before the data is loaded
     return workload

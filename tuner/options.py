@@ -80,6 +80,7 @@ COMMON = {
     "trial_timeout": _option(float, "Seconds without a report after which a trial has failed; for ever if not given."),
     "threads": _option(int, "CPU threads per process; 1 if not given."),
     "processes": _option(int, "Processes (each on a GPU, if any) that share every batch of a trial; 1 if not given."),
+    "readers": _option(int, "Processes that read ahead for each worker what does not fit in memory; on a GPU 4 if not given."),
     "device": _option(str, "auto (default), cpu or cuda."),
     "checkpoints": _place("Folder or URL (s3://...) that takes the states; WORKDIR/STUDY/checkpoints if not given."),
     "seed": _option(int, "First seed; 0 if not given."),
@@ -174,6 +175,7 @@ TRAIN = {
     "device": COMMON["device"],
     "threads": COMMON["threads"],
     "processes": COMMON["processes"],
+    "readers": COMMON["readers"],
     "checkpoints": _place("Folder or URL (s3://...) that takes the states; a folder in --out if not given."),
 }
 SERVE = {

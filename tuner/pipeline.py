@@ -206,6 +206,7 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
         device=settings.device,
         threads=settings.threads,
         processes=settings.processes,
+        readers=settings.readers,
         fuse=settings.fuse,
     )
     runner = make_runner(settings.runner, job, **_runner_options(settings))

@@ -58,6 +58,7 @@ class Settings(Value):
     trial_timeout: Positive | None = None
     threads: Several = 1
     processes: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+    readers: Annotated[int, Field(strict=True, ge=0, le=64)] | None = None
     fuse: bool | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

@@ -73,12 +73,13 @@ def train(
     device: str = "auto",
     threads: int = 1,
     processes: int = 1,
+    readers: int | None = None,
     checkpoints: str | None = None,
 ) -> Outcome:
     """Train an exported plan; write weights.pt, metrics.json and curve.csv into a folder. Run again, it goes on.
 
     out: trained/ beside the file if not given; task, data, seed: in place of the file's; a task that does not measure what the
-    file was tuned by is judged by its own metric. processes: that share every batch.
+    file was tuned by is judged by its own metric. processes: that share every batch; readers: that read ahead.
     checkpoints: folder or URL of the states; a folder in out if not given.
 
     Raises: InputError, TaskError, StorageError; StageError if the training diverges.
@@ -86,7 +87,7 @@ def train(
     export = read_export(config)
     spec = export.task if task is None else task
     device = settle(device, threads, processes)
-    workload = load_spread(spec, data or export.data, processes, device, threads)
+    workload = load_spread(spec, data or export.data, processes, device, threads, readers)
     plan = export.plan if seed is None else export.plan.but(seed=seed)
     notes = try_out(workload, plan, spec)
     folder = out or config.parent / "trained"

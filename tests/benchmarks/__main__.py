@@ -7,7 +7,7 @@ from importlib import import_module
 
 from tests.benchmarks.table import Absent, Result, table
 
-NAMES = ("digits", "deepobs", "lcbench", "tails", "fusion", "recipes", "overhead", "driver", "start", "watching")
+NAMES = ("digits", "deepobs", "lcbench", "tails", "fusion", "reading", "recipes", "overhead", "driver", "start", "watching")
 
 
 def main() -> None:

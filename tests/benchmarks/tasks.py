@@ -5,6 +5,8 @@ import time
 
 import torch
 from torch import nn
+from torchvision import transforms
+from torchvision.datasets import MNIST
 
 from trainables import Task
 from trainables.tasks.digits import Digits
@@ -34,6 +36,26 @@ class SmallMLP(Task):
 
     def model(self):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
+class Pictures(Task):
+    """torchvision's MNIST as its own examples read it, an item at a time, from the folder $TUNER_BENCH_DATA; and a perceptron."""
+
+    augmented = ()
+
+    def data(self):
+        usual = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
+        train = MNIST(os.environ["TUNER_BENCH_DATA"], transform=transforms.Compose([*self.augmented, *usual]))
+        return train, MNIST(os.environ["TUNER_BENCH_DATA"], train=False, transform=transforms.Compose(usual))
+
+    def model(self):
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+class Augmented(Pictures):
+    """The same, each training image turned and shifted anew whenever it is read."""
+
+    augmented = (transforms.RandomAffine(10, (0.1, 0.1)),)
 
 
 class Marked(Digits):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.benchmarks import deepobs, driver, lcbench
+from tests.benchmarks import deepobs, driver, lcbench, reading
 from tests.benchmarks.table import Absent, Figure, Result, less, table, under
 
 
@@ -43,6 +43,11 @@ def test_the_peers_get_the_epochs_that_ours_took(recorded):
 
 def test_a_stored_point_is_timed():
     assert driver.measure(small=True).figures[0].ours[0] > 0
+
+
+def test_reading_is_timed():
+    for figure in reading.measure(runs=1, small=True).figures:
+        assert figure.ours[0] > 0 and figure.peer[0] > 0
 
 
 def test_the_table_says_what_was_reached():

@@ -2,7 +2,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.batches import batch, mixed
+from trainables.batches import batch
+from trainables.randomness import mixed
 
 sizes = st.integers(1, 40)
 

@@ -9,7 +9,7 @@ from studies.plan import Plan, Segment, constant
 from studies.schedule import Linear
 from studies.trial import Progress, State
 from tests.trainables.helpers import EXAMPLES, completed, points, train, values, workload
-from trainables import training
+from trainables import load_task, training
 from trainables.checkpoints import Checkpoints
 
 BASE = Plan(batch_size=8)
@@ -46,6 +46,18 @@ def test_early_looks_are_the_same_in_pieces(tmp_path, at):
     train("Plain", PLAN.upto(at), tmp_path / "pieces", **options)
     pieces = values(points(train("Plain", PLAN, tmp_path / "pieces", **options)))
     assert {step: pieces[step] for step in whole} == whole
+
+
+def test_a_path_is_the_same_when_its_data_are_read_ahead_and_in_pieces(tmp_path):
+    whole = values(points(train("Images", PLAN, tmp_path / "whole")))
+    task, states = load_task("tests.trainables.problems:Images", readers=2), Checkpoints(tmp_path / "pieces", "ahead")
+    told = [
+        progress
+        for plan in (PLAN.upto(17), constant(BASE.but(seed=1), 0.1, 6), PLAN)
+        for progress in training.carry_out(task, [plan], states, eval_examples=EXAMPLES, device="cpu")
+        if plan.seed == PLAN.seed
+    ]
+    assert values(points(told)) == {17: values(points(told))[17], **whole}
 
 
 def test_train_loss_is_the_mean_since_the_last_point(tmp_path):

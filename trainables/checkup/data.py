@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from trainables.checkup.finding import Finding, Verdict
-from trainables.supervised import Split
+from trainables.split import Split
 from trainables.task import Supervision
 
 READ = 20_000

@@ -10,7 +10,8 @@ from torch import nn
 
 from studies.plan import Plan
 from trainables.checkup.finding import Finding, Verdict
-from trainables.supervised import Supervised, call, checked_loss, fresh_model, seed_everything
+from trainables.randomness import seed_everything
+from trainables.supervised import Supervised, call, checked_loss, fresh_model
 from trainables.task import Supervision, Task
 
 LOOKED_AT = 512

@@ -112,7 +112,7 @@ class Bench:
 
         self._job, self._folder = job, os.getcwd()
         self._device = settle(job.device, job.threads, job.processes)
-        self._workload = load_spread(job.task, job.data, job.processes, self._device, job.threads)
+        self._workload = load_spread(job.task, job.data, job.processes, self._device, job.threads, job.readers)
         check_unedited(self._workload, job.task, job.fingerprint)
         self.card = card(self._device)
         self._checkpoints = Checkpoints(job.checkpoints, job.fingerprint)

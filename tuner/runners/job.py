@@ -19,7 +19,8 @@ class Job:
     of the task, part of the states' names. eval_examples: training examples between two evaluations; early_looks: more of
     them, before the first (Plan.early). folder: of the run's other files, such as what its workers print; shared by all
     machines, too. threads: of torch, per process; sums depend on it, so it is the same everywhere. processes: that share each
-    training, on a GPU each if there are any. fuse: plans that can be, in lockstep; None: where a probe says that it is faster.
+    training, on a GPU each if there are any. readers: processes that read ahead for each worker; None: as its device asks for.
+    fuse: plans that can be, in lockstep; None: where a probe says that it is faster.
     """
 
     task: str
@@ -32,6 +33,7 @@ class Job:
     early_looks: int = 0
     threads: int = 1
     processes: int = 1
+    readers: int | None = None
     fuse: bool | None = None
 
     @property
