@@ -238,6 +238,18 @@ class Accumulate(Part):
     pieces: Annotated[int, Field(strict=True, ge=2)]
 
 
+class Clip(Part):
+    """Gradients are scaled down to this norm, over all parameters together, where theirs is larger (arXiv:1211.5063)."""
+
+    norm: Positive = 1.0
+
+
+class Precision(Part):
+    """The model computes in bfloat16 where that is enough, in training; weights and the loss stay single (arXiv:1905.12322)."""
+
+    number: Literal["bf16"] = "bf16"
+
+
 class MomentumCorrection(Part):
     """Heavy ball's velocity follows the rate when that changes (Goyal et al. 2017, arXiv:1706.02677, 3, remark 2; text 003)."""
 
@@ -269,6 +281,8 @@ class Recipe(_Choices):
     layer_rates: LayerRates | None = None
     layer_decay: LayerDecay | None = None
     accumulate: Accumulate | None = None
+    clip: Clip | None = None
+    precision: Precision | None = None
     momentum_correction: MomentumCorrection | None = None
 
     @model_validator(mode="before")

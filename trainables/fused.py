@@ -27,8 +27,8 @@ CLEARLY = 1.2
 AGREEMENT = 1e-4
 """Relative difference of losses up to which two trainings are the same but for rounding."""
 
-FUSIBLE = {"dropout", "init", *augment.IMAGES, *mixing.BLENDS, *mixing.SOFT}
-"""Parts of a recipe that are done by the time when a batch goes through the models, or by the models."""
+FUSIBLE = {"dropout", "init", "clip", *augment.IMAGES, *mixing.BLENDS, *mixing.SOFT}
+"""Parts of a recipe that are done by the time when a batch goes through the models, or by the models, or here."""
 
 
 class Fused:
@@ -95,6 +95,8 @@ class Fused:
         with torch.no_grad():
             before = self._parameters.clone() if measured else self._parameters
             flat = torch.cat([gradient.reshape(len(self.lanes), -1) for gradient in gradients], 1)
+            if clip := self.lanes[0].plan.recipe.clip:
+                flat.mul_((clip.norm / (flat.norm(dim=1, keepdim=True) + 1e-6)).clamp_max(1.0))  # as torch's clip_grad_norm_
             self._momenta.mul_(self._decay).add_(flat)
             self._parameters.addcmul_(self._momenta, rate, value=-1)
             for name, value in buffers.items():

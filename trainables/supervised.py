@@ -15,7 +15,7 @@ from studies.trial import Metric
 from trainables import finish, recipe
 from trainables.eager import eager
 from trainables.randomness import seed_everything
-from trainables.recipe import large_batch
+from trainables.recipe import large_batch, precision
 from trainables.recipe.stopping import Stopping
 from trainables.split import Split, shown
 
@@ -53,6 +53,8 @@ class Supervised:
         self._changes: tuple[recipe.Change, ...] = ()
         if plan.recipe:
             recipe.check_optimizer(plan.recipe, own)
+            if plan.recipe.precision:
+                precision.check(device)
             self._changes = tuple(recipe.changes(plan.recipe, self.loss, *self._glance()))
         for name in reversed(plan.optimizers):  # the later ones are to be refused now, not on the way
             self._choose(name)
@@ -139,6 +141,8 @@ class Supervised:
         with eager():
             self.optimizer.zero_grad(set_to_none=True)
         loss = self._gradients(inputs, targets)
+        if clip := self.plan.recipe.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), clip.norm)
         measured = self.step % RATIO_EVERY == 0
         before = [parameter.detach().clone() for parameter in self.model.parameters()] if measured else []
         with eager():
@@ -164,7 +168,8 @@ class Supervised:
         return call(self.model, inputs)
 
     def _loss(self, inputs: Any, targets: Any) -> torch.Tensor:
-        outputs = self._outputs(inputs)
+        halved = self.plan.recipe.precision
+        outputs = precision.in_half(self._outputs, inputs, self.device) if halved else self._outputs(inputs)
         loss = checked_loss(self.loss(outputs, targets))
         if self._teacher is None:
             return loss

@@ -31,13 +31,14 @@ class Tuned:
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make_scheduler(optimizer), "interval": "step"}}
 
 
-TRAINER = {"max_steps": STEPS, "max_epochs": -1, "accumulate_grad_batches": PIECES, "gradient_clip_val": None}
+TRAINER = {"max_steps": STEPS, "max_epochs": -1, "accumulate_grad_batches": %d, "gradient_clip_val": %s, "precision": "%s"}
 '''
 
 
 def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     """The file. Raises: phases.Unsayable."""
     batch_size, pieces = in_pieces(plan, "Lightning")
-    recipe = plan.recipe.model_copy(update={"accumulate": None})
+    clip, halved = plan.recipe.clip, plan.recipe.precision
+    recipe = plan.recipe.model_copy(update=dict.fromkeys(("accumulate", "clip", "precision")))
     text, notes = torch.written(plan.but(batch_size=batch_size, recipe=recipe), examples)
-    return text + FILE.replace("PIECES", str(pieces)), notes
+    return text + FILE % (pieces, clip.norm if clip else None, "bf16-mixed" if halved else "32-true"), notes

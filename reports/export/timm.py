@@ -35,7 +35,18 @@ OPTIMIZERS: Mapping[str, Mapping[str, Any]] = {
 
 GLIDES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 
-SAID = ("weight_decay", "dropout", "label_smoothing", "mixup", "cutmix", "flip", "color_jitter", "accumulate")
+SAID = (
+    "weight_decay",
+    "dropout",
+    "label_smoothing",
+    "mixup",
+    "cutmix",
+    "flip",
+    "color_jitter",
+    "accumulate",
+    "clip",
+    "precision",
+)
 """Of the recipe. (timm's RandAugment has other operations and magnitudes, its crops no padding, its erasing no fixed size.)"""
 
 
@@ -66,7 +77,8 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
         "lr": whole.lr,
         "batch_size": batch_size,
         "grad_accum_steps": pieces,
-        "clip_grad": None,
+        "clip_grad": plan.recipe.clip.norm if plan.recipe.clip else None,
+        **({"amp": True, "amp_dtype": "bfloat16"} if plan.recipe.precision else {}),
         "epochs": epochs,
         "sched_on_updates": True,
         **_schedule(whole, updates),

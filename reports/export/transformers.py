@@ -16,7 +16,7 @@ USE = (
 GLIDES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 
 
-SAID = ("weight_decay", "label_smoothing", "accumulate")
+SAID = ("weight_decay", "label_smoothing", "accumulate", "clip", "precision")
 """Of the recipe; the rest is the model's, or the data's."""
 
 
@@ -26,7 +26,7 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     path, notes = phases(plan)
     notes += unsaid
     batch_size, pieces = in_pieces(plan, "Transformers")
-    decay, smoothing = plan.recipe.weight_decay, plan.recipe.label_smoothing
+    decay, smoothing, clip = plan.recipe.weight_decay, plan.recipe.label_smoothing, plan.recipe.clip
     if decay and plan.optimizer == "adam":
         raise Unsayable("Transformers has no Adam whose weight decay is in the gradient, only AdamW")
     if decay:
@@ -43,12 +43,13 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
         **_optimizer(plan),
         "learning_rate": path.lr,
         "weight_decay": decay.rate if decay else 0.0,
-        "max_grad_norm": 0.0,
+        "max_grad_norm": clip.norm if clip else 0.0,
+        **({"bf16": True} if plan.recipe.precision else {}),
         **schedule,
         "label_smoothing_factor": smoothing.smoothing if smoothing else 0.0,
         "seed": plan.seed,
     }
-    comments = {"max_steps": "optimizer updates", "max_grad_norm": "no clipping"}
+    comments = {"max_steps": "optimizer updates", **({} if clip else {"max_grad_norm": "no clipping"})}
     if plan.optimizer == "adam":
         comments["optim"] = "without weight decay, the same as Adam"
     return yaml(fields, comments), notes

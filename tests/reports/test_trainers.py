@@ -423,6 +423,20 @@ def test_a_batch_in_pieces_is_one_update(trainer, tmp_path):
     assert notes == () and found == pytest.approx(planned(plan), rel=1e-9)
 
 
+@pytest.mark.parametrize("trainer", ["timm", "transformers", "lightning"])
+def test_gradients_are_clipped_and_numbers_halved_as_in_the_plan(trainer, tmp_path):
+    names = {
+        "timm": (("clip_grad", 0.5, None), ("amp", True, None), ("amp_dtype", "bfloat16", None)),
+        "transformers": (("max_grad_norm", 0.5, 0.0), ("bf16", True, False)),
+        "lightning": (("gradient_clip_val", 0.5, None), ("precision", "bf16-mixed", "32-true")),
+    }
+    for recipe, place in ((Recipe(clip=0.5, precision=True), 1), (Recipe(), 2)):
+        file, notes = written(trainer, path(hold(UPDATES), recipe=recipe), tmp_path)
+        content = RATES[trainer](file)[2]
+        told = content["TRAINER"] if trainer == "lightning" else vars(content)
+        assert notes == () and all(told.get(name[0]) == name[place] for name in names[trainer])
+
+
 def test_pieces_that_are_left_at_the_end_of_an_epoch_are_an_update(tmp_path):
     plan = path(hold(22), recipe=Recipe(accumulate=2))
     file, notes = written("timm", plan, tmp_path, 21 * BATCH // 2)

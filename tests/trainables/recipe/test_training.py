@@ -31,6 +31,8 @@ RECIPES = {
     "layer_rates": {"2": 2.0},
     "layer_decay": 0.5,
     "accumulate": 3,
+    "clip": 0.1,
+    "precision": True,
     "momentum_correction": True,
 }
 WHOLE = {name: part for name, part in RECIPES.items() if name != "freeze"}
@@ -99,12 +101,33 @@ def test_a_batch_in_pieces_gives_the_gradient_of_the_whole(pieces):
     assert parts.approximations == ()
 
 
+def test_gradients_are_no_longer_than_they_may_be():
+    plain, clipped = (workload("Words").trainable(path(**recipe), "cpu") for recipe in ({}, {"clip": 0.01}))
+    for training in (plain, clipped):
+        training.train(1, 0.05)
+    whole, cut = (torch.cat([p.grad.flatten() for p in one.model.parameters()]) for one in (plain, clipped))
+    assert cut.norm() == pytest.approx(0.01, rel=1e-3) and torch.allclose(cut, whole * 0.01 / whole.norm(), rtol=1e-3)
+
+
+def test_in_half_precision_weights_losses_and_what_is_measured_are_single():
+    seen = []
+    task = workload("Words")
+    whole, half = (task.trainable(path(**recipe), "cpu") for recipe in ({}, {"precision": True}))
+    half.model.register_forward_hook(lambda _model, _inputs, outputs: seen.append(outputs.dtype))
+    losses = whole.train(5, 0.05), half.train(5, 0.05)
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.02) and seen == [torch.bfloat16] * 5
+    assert {parameter.dtype for parameter in half.model.parameters()} == {torch.float32}
+    assert half.evaluate().keys() == whole.evaluate().keys() and seen[-1] == torch.float32
+
+
 def test_under_batch_norm_pieces_are_an_approximation_and_said_to_be():
     (told,) = workload("Colours").trainable(path(accumulate=2), "cpu").approximations
     assert told.startswith("accumulate: batch norm sees pieces of a batch")
 
 
-@pytest.mark.parametrize("recipe", [{"mixup": True, "crop": 1, "label_smoothing": 0.1}, {"init": {"conv": "orthogonal"}}])
+@pytest.mark.parametrize(
+    "recipe", [{"mixup": True, "crop": 1, "label_smoothing": 0.1}, {"clip": 0.01}, {"init": {"conv": "orthogonal"}}]
+)
 def test_fused_lanes_train_as_alone(recipe):
     task, plans = workload("Flat"), [constant(BASE.but(recipe=Recipe(**recipe)), lr, 8) for lr in (0.05, 0.01)]
     fused = [task.trainable(plan, "cpu") for plan in plans]
@@ -120,7 +143,7 @@ def test_fused_lanes_train_as_alone(recipe):
         ([{"mixup": True}, {}], "only plain SGD at one batch size and seed, with one recipe, can be"),
         *(
             ([{name: RECIPES[name]}] * 2, f"only plain SGD can be, which {name} in the recipe is not")
-            for name in ("weight_decay", "freeze", "layer_rates", "layer_decay", "accumulate")
+            for name in ("weight_decay", "freeze", "layer_rates", "layer_decay", "accumulate", "precision")
         ),
     ],
 )
