@@ -31,6 +31,7 @@ from trainables.machine import end_with, kind_of, settle
 from trainables.randomness import seed_everything
 from trainables.recipe import layers
 from trainables.recipe.large_batch import split
+from trainables.split import count_of
 from trainables.supervised import Supervised, call
 from trainables.task import Supervision, check_unedited, load_task
 from trainables.trainable import Workload
@@ -74,10 +75,10 @@ class Member(Supervised):
         return (*super().approximations, *([told] if alone else []))
 
     def _gradients(self, inputs: Any, targets: Any) -> torch.Tensor:
-        whole = len(targets)
+        whole = count_of(targets)
         inputs, targets = (list(split(part, self._size))[self._rank] for part in (inputs, targets))
         seed_everything(self.plan.seed, self.step, f"process {self._rank}")  # dropout is another one in each
-        self._weight = self._size * len(targets) / whole  # of which the mean over the processes is taken
+        self._weight = self._size * count_of(targets) / whole  # of which the mean over the processes is taken
         loss = super()._gradients(inputs, targets).detach() / self._size
         distributed.all_reduce(loss)
         return loss

@@ -17,6 +17,8 @@ from trainables.readers import Readers
 
 log = logging.getLogger("tuner")
 
+Collate = Callable[[list[Any]], Any]
+
 KEPT_BYTES = 1 << 30
 """Up to this size a half of the data is kept on the device."""
 
@@ -30,20 +32,22 @@ class Split:
     It is kept on the device if it is small enough; of a data set each item from when it is first read, if reading draws no random
     numbers, comes to the same each time, and gives tensors of one shape. An input may be a tuple, list or dict of tensors.
 
-    readers: processes that read ahead what is not kept.
+    collate: what makes a batch of a data set's items, if that is not torch's default_collate; then nothing is kept, as it may
+    depend on the company. readers: processes that read ahead what is not kept.
 
     Raises: TaskError if it is neither, or empty.
     """
 
-    def __init__(self, data: Any, device: str, readers: int = 0):
-        self.device, self._data = device, data
+    def __init__(self, data: Any, device: str, readers: int = 0, collate: Collate | None = None):
+        self.device, self._data, self._own = device, data, collate is not None
+        self._read = partial(_batch, data, collate or default_collate)
         self._tensors = isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, torch.Tensor) for part in data)
         self._check()
         self._kept: Any = None
         """Tensors of all examples, shape (examples, ...) each, in a nest as that of a batch."""
         self._unread: torch.Tensor | None = None
         """Which of these have not been read yet, shape (examples,), where some may have to be."""
-        self._readers = Readers(partial(_collated, data), readers) if readers else None
+        self._readers = Readers(self._read, readers) if readers else None
         self._coming: Iterator[tuple[Any, Place | None]] = iter(())
         self._next: tuple[int, int, int] | None = None
         """Batch size, seed and step of the first of what is coming, if that is for a training."""
@@ -74,7 +78,7 @@ class Split:
         if not self._tensors:
             self._keep(indices)
         if self._kept is None:
-            return self._moved(_collated(self._data, indices))
+            return self._moved(self._read(indices))
         inputs, targets = nested(lambda part: to(part[to(indices, part.device)], self.device), self._kept)
         return inputs, targets
 
@@ -100,6 +104,8 @@ class Split:
             yield self._moved(self._received(piece)) if ahead and self._readers else self.take(piece)
 
     def _moved(self, examples: Any) -> tuple[Any, Any]:
+        if not isinstance(examples, tuple | list) or len(examples) != 2:
+            raise TaskError(f"collate: expected (inputs, targets); got {shown(examples)}")
         inputs, targets = to(examples, self.device)
         return inputs, targets
 
@@ -120,7 +126,7 @@ class Split:
                 return examples
             why = "evaluating draws random numbers"
         self._readers, self._coming = None, iter(())
-        examples = _collated(self._data, indices)
+        examples = self._read(indices)
         log.warning("the data are not read ahead any more: %s", why)
         return examples
 
@@ -129,7 +135,7 @@ class Split:
         if not self._keeps() or not len(indices := indices[self._unread[indices]]):
             return
         place = Place()
-        items = _collated(self._data, indices)
+        items = self._read(indices)
         if place != Place() or _kind(items) != _kind(self._kept):
             place.go()
             self._kept = None
@@ -141,18 +147,18 @@ class Split:
         """Whether a data set's items are kept."""
         if self._unread is None:
             self._unread = torch.ones(len(self), dtype=torch.bool)
-            self._kept = self._room()
+            self._kept = None if self._own else self._room()
         return self._kept is not None
 
     def _room(self) -> Any:
         """Tensors for all of a data set's examples; None if its items are not such that they can be kept, as a glance tells."""
         place, glance = Place(), torch.arange(min(len(self), GLANCED)).split(1)
         try:
-            first = _collated(self._data, glance[0])
+            first = self._read(glance[0])
             parts = list(_leaves(first))
             if not all(isinstance(part, torch.Tensor) for part in parts) or len(self) * sum(map(_bytes, parts)) > KEPT_BYTES:
                 return None
-            once, again = ([_collated(self._data, index) for index in glance] for _ in range(2))
+            once, again = ([self._read(index) for index in glance] for _ in range(2))
         except Exception:  # it will be raised again where it belongs
             return None
         finally:
@@ -182,9 +188,13 @@ def to(nest: Any, device: Any) -> Any:
     return nested(moved, nest)
 
 
-def _collated(data: Any, indices: torch.Tensor) -> Any:
-    """Items of a data set as a batch."""
-    return default_collate([data[i] for i in indices.tolist()])
+def _batch(data: Any, collate: Collate, indices: torch.Tensor) -> Any:
+    return collate([data[i] for i in indices.tolist()])
+
+
+def count_of(nest: Any) -> int:
+    """How many examples there are in a part of a batch."""
+    return next((len(part) for part in _leaves(nest) if isinstance(part, torch.Tensor)), 0)
 
 
 def _leaves(nest: Any) -> Iterator[Any]:

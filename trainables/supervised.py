@@ -288,11 +288,11 @@ def evaluated(task: Any, model: nn.Module, valid: Split, at_once: int) -> dict[s
     kept, total = [], 0.0
     model.eval()
     with torch.no_grad():
-        for inputs, targets in valid.batches(at_once):
+        for first, (inputs, targets) in zip(range(0, len(valid), at_once), valid.batches(at_once)):
             outputs = call(model, inputs)
-            total = total + checked_loss(task.loss(outputs, targets)).double() * len(targets)
+            total = total + checked_loss(task.loss(outputs, targets)).double() * min(at_once, len(valid) - first)
             if running is not None:
-                running.to(targets.device).update(outputs, targets)
+                running.to(valid.device).update(outputs, targets)
             else:
                 kept.append((outputs, targets))
         metrics = running.compute() if running is not None else task.metrics(*(_joined(parts) for parts in zip(*kept)))
@@ -309,7 +309,11 @@ def _joined(parts: Any) -> Any:
         return {key: _joined([part[key] for part in parts]) for key in parts[0]}
     if isinstance(parts[0], tuple | list):
         return tuple(_joined(part) for part in zip(*parts))
-    return torch.cat(parts)
+    try:
+        return torch.cat(parts)
+    except (TypeError, RuntimeError) as error:
+        do = "set metrics to a torchmetrics metric, which is given one batch after another"
+        raise TaskError(f"metrics: the batches of the validation set cannot be joined: {error}; {do}") from None
 
 
 def _number(name: str, value: Any) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import default_collate
 
 from studies.errors import InputError, TaskError
 from studies.finish import Fold
@@ -43,11 +44,12 @@ class Task:
     model(): a fresh torch.nn.Module; whatever training changes in it must be in its state_dict. An input that is a tuple
     or a dict is given to it as several arguments.
 
-    Where the defaults do not fit: loss(outputs, targets), the mean over a batch (cross-entropy for integer targets, else
-    mean squared error); metrics(outputs, targets), a dict of numbers over the whole validation set, or a torchmetrics
-    Metric or MetricCollection as an attribute, where that does not fit in memory (accuracy for integer targets, else none);
-    optimizer(model, plan), a torch optimizer whose groups' rates count relative to the first one's. student(), a smaller model
-    for `tune finish` to distil into.
+    Where the defaults do not fit: collate(items), what makes a batch (inputs, targets) of a data set's items (torch's
+    default_collate, which wants tensors of one shape); loss(outputs, targets), the mean over a batch (cross-entropy for integer
+    targets, else mean squared error); metrics(outputs, targets), a dict of numbers over the whole validation set, or a
+    torchmetrics Metric or MetricCollection as an attribute, where that does not fit in memory (accuracy for integer targets, else
+    none); optimizer(model, plan), a torch optimizer whose groups' rates count relative to the first one's. student(), a smaller
+    model for `tune finish` to distil into.
 
     recipe: parts of a recipe (studies.recipe) by name, as a recipe file has them; --recipe takes their place.
     data_path: what --data named, or None; there when data() is called.
@@ -66,6 +68,9 @@ class Task:
 
     def student(self) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} needs a method student(self), a smaller model, to distil into it")
+
+    def collate(self, items: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+        return default_collate(items)
 
     def loss(self, outputs: Any, targets: torch.Tensor) -> torch.Tensor:
         if targets.is_floating_point():
@@ -158,7 +163,10 @@ class Supervision:
 
     def _split(self, half: Any, device: str) -> Split:
         readers = self._readers if self._readers is not None else 0 if device == "cpu" else min(AHEAD, count("cpu"))
-        return Split(half, device, 0 if multiprocessing.current_process().daemon else readers)  # which may have no children
+        if multiprocessing.current_process().daemon:  # which may have no children
+            readers = 0
+        own = type(self.task).collate is not Task.collate
+        return Split(half, device, readers, self.task.collate if own else None)
 
 
 class Custom:

@@ -4,9 +4,11 @@ import torch
 from studies.errors import InputError, TaskError
 from studies.finish import Fold
 from studies.plan import Plan, constant
+from studies.recipe import Recipe
 from studies.trial import Metric
 from tests.trainables.helpers import completed, points, train, workload
 from trainables import load_task
+from trainables.split import Split
 
 PLAN = constant(Plan(batch_size=4), 0.1, 6)
 BEGIN = "import torch\nfrom torch import nn\nfrom trainables import Task, Trainable\nXY = torch.rand(8, 3), torch.arange(8) % 2\n"
@@ -224,6 +226,47 @@ def test_outputs_in_parts_reach_loss_and_metrics_in_parts(tmp_path):
         "        return {'agree': (outputs['a'].argmax(1) == targets).double().mean()}\n"
     )
     assert 0 <= trained(load_task(written(tmp_path, text) + ":Flowers"))["agree"] <= 1
+
+
+SENTENCES = BEGIN + (
+    "class Reader(nn.Module):\n"
+    "    def __init__(self):\n        super().__init__(); self.words, self.head = nn.Embedding(9, 4), nn.Linear(4, 2)\n"
+    "    def forward(self, words, length): return self.head(self.words(words).sum(1) / length[:, None])\n"
+    "def sentence(i): return torch.arange(1 + i % 5) + 1\n"
+    "class Flowers(Task):\n"
+    "    def data(self):\n"
+    "        half = [(sentence(i), {'kind': i % 2, 'more': i}) for i in range(25)]\n"
+    "        return half, half\n"
+    "    def model(self): return Reader()\n"
+    "    def collate(self, items):\n"
+    "        words, targets = zip(*items)\n"
+    "        padded = nn.utils.rnn.pad_sequence(words, batch_first=True)\n"
+    "        return (padded, torch.tensor([len(each) for each in words])), torch.utils.data.default_collate(targets)\n"
+    "    metric, mode = 'right', 'max'\n"
+    "    def loss(self, outputs, targets): return nn.functional.cross_entropy(outputs, targets['kind'])\n"
+    "    def metrics(self, outputs, targets): return {'right': (outputs.argmax(1) == targets['kind']).double().mean()}\n"
+)
+
+
+def test_items_of_many_lengths_are_collated_as_the_task_says(tmp_path):
+    task = load_task(written(tmp_path, SENTENCES) + ":Flowers")
+    training = task.trainable(PLAN, "cpu")
+    assert 0 <= training.evaluate()["right"] <= 1
+    sentences, targets = task.task.collate(task.task.data()[1])
+    with torch.no_grad():
+        assert training.evaluate()["val_loss"] == pytest.approx(float(task.task.loss(training.model(*sentences), targets)))
+    with pytest.raises(TaskError, match=r"^collate: expected \(inputs, targets\); got list$"):
+        Split(task.task.data()[0], "cpu", collate=lambda items: [1, 2, 3]).take(torch.tensor([0]))
+    pieces = task.trainable(PLAN.but(recipe=Recipe(accumulate=3)), "cpu")
+    assert pieces.train(3, 0.1) == pytest.approx(training.train(3, 0.1), rel=1e-4)
+
+
+def test_what_cannot_be_joined_says_what_to_do(tmp_path):
+    text = SENTENCES.replace("self.head(self.words(words).sum(1) / length[:, None])", "self.words(words)")
+    text = text.replace("cross_entropy(outputs, targets['kind'])", "mse_loss(outputs, outputs + 1)")
+    text = text.replace("range(25)", "range(2)").replace("half, half", "half, half * 256 + half[:1]")
+    with pytest.raises(TaskError, match="^metrics: the batches .* cannot be joined: .*set metrics to a torchmetrics metric"):
+        load_task(written(tmp_path, text) + ":Flowers").trainable(PLAN, "cpu").evaluate()
 
 
 def test_a_single_torchmetric_has_the_metric_s_name(tmp_path):

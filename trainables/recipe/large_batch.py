@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainables.split import count_of
+
 
 def accumulated(loss: Callable[[Any, Any], torch.Tensor], inputs: Any, targets: Any, pieces: int) -> torch.Tensor:
     """Leave the gradient of the whole batch; its loss. loss: of (inputs, targets), the mean over these."""
-    total, count = torch.zeros(()), len(targets)
+    total, count = torch.zeros(()), count_of(targets)
     for some, theirs in zip(split(inputs, pieces), split(targets, pieces)):
-        part = loss(some, theirs) * (len(theirs) / count)
+        part = loss(some, theirs) * (count_of(theirs) / count)
         part.backward()
         total = total + part.detach()
     return total
