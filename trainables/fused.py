@@ -27,6 +27,9 @@ CLEARLY = 1.2
 AGREEMENT = 1e-4
 """Relative difference of losses up to which two trainings are the same but for rounding."""
 
+ALIKE = 0.1
+"""Relative difference of gradients from which on it is not rounding: small losses hide that a parameter gets none."""
+
 FUSIBLE = {"dropout", "init", "clip", *augment.IMAGES, *mixing.BLENDS, *mixing.SOFT}
 """Parts of a recipe that are done by the time when a batch goes through the models, or by the models, or here."""
 
@@ -65,7 +68,6 @@ class Fused:
             for name, buffer in lane.model.named_buffers():
                 buffer.data = self._buffers[name][place]
         self._decay = self._column([lane.plan.momentum for lane in lanes])
-        self._losses = vmap(self._loss, in_dims=(0, 0, None, None), randomness="same")
 
     def train(self, steps: int, rates: Sequence[float]) -> list[float]:
         """Do so many updates, each lane at its rate; the mean loss of each."""
@@ -88,7 +90,8 @@ class Fused:
         """One step of SGD with momentum on all lanes; their losses, shape (lanes,)."""
         inputs, targets = self.lanes[0].batch()
         leaves = {name: value.detach().requires_grad_() for name, value in self._stacked.items()}
-        losses, buffers = self._losses(leaves, self._buffers, inputs, targets)
+        each = vmap(self._loss, in_dims=(0, 0, None, None), randomness="same")  # kept, it would keep all this from being freed
+        losses, buffers = each(leaves, self._buffers, inputs, targets)
         # No lane's gradient depends on another's loss; a parameter that is not used has none.
         gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
         measured = self.lanes[0].step % RATIO_EVERY == 0
@@ -143,6 +146,13 @@ def _flat(tensors: Any) -> torch.Tensor:
 def _momentum(lane: Supervised, parameter: nn.Parameter) -> torch.Tensor:
     buffer = lane.optimizer.state.get(parameter, {}).get("momentum_buffer")
     return torch.zeros_like(parameter) if buffer is None else buffer
+
+
+def _pull(lane: Supervised, parameter: nn.Parameter) -> torch.Tensor:
+    """The momentum of one that is trained by itself, or where it has none, the gradient; flat."""
+    if lane.plan.momentum:
+        return _momentum(lane, parameter).detach().reshape(-1).clone()
+    return torch.zeros_like(parameter).reshape(-1) if parameter.grad is None else parameter.grad.reshape(-1).clone()
 
 
 def _share(lane: Supervised, parameter: nn.Parameter, value: torch.Tensor, momentum: torch.Tensor) -> None:
@@ -205,9 +215,11 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     one = min(lanes, key=lambda lane: lane.plan.lr)  # it will not diverge
     begun, rates = one.state(), [lane.plan.at(lane.step) for lane in lanes]
     loss = one.train(TRIED_STEPS, one.plan.at(0))
+    pulls = [_pull(one, parameter) for parameter in one.model.parameters()]
     one.restore(begun)
     single = Fused([one])
     single_loss = single.train(TRIED_STEPS, [one.plan.at(0)])[0]
+    batched = single._momenta[0].split([pull.numel() for pull in pulls])
     single.part()
     by_itself = _flat(one.model.parameters()).clone()
     one.restore(begun)
@@ -216,6 +228,9 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     company.part()
     if not abs(single_loss - loss) <= AGREEMENT * abs(loss):
         return f"the loss would differ by {abs(single_loss - loss) / abs(loss):.0e} of it"
+    least = AGREEMENT * _flat(pulls).norm()
+    if not all((mine - pull).norm() <= ALIKE * pull.norm() + least for mine, pull in zip(batched, pulls)):
+        return "a gradient would be another one: the model finds parameters where they were, not where they are"
     moved = float((_flat(one.model.parameters()) - by_itself).norm() / by_itself.norm())
     return "" if moved <= (0 if one.device == "cpu" else AGREEMENT) else "a training would depend on its company"
 

@@ -288,6 +288,38 @@ class Idle(Plain):
         return model
 
 
+class Listed(Plain):
+    """Its model finds its weights in a list of its own, too."""
+
+    def model(self):
+        return Stack()
+
+
+class Stack(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.eye(3)), nn.Parameter(torch.eye(3))
+        self.weights, self.head = [self.first, self.second], nn.Linear(3, 2)
+
+    def forward(self, inputs):
+        for weight in self.weights:
+            inputs = (inputs @ weight).tanh()
+        return self.head(inputs)
+
+
+class Parts(Plain):
+    """Targets in parts."""
+
+    def data(self):
+        return [[(x, {"label": y, "sign": 2 * y - 1}) for x, y in zip(*half)] for half in super().data()]
+
+    def loss(self, outputs, targets):
+        return super().loss(outputs, targets["label"])
+
+    def metrics(self, outputs, targets):
+        return super().metrics(outputs, targets["label"])
+
+
 class Hiccups(Plain):
     """Raises at its 25th step, the first time."""
 

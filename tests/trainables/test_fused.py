@@ -1,6 +1,8 @@
 """Many trainings as one: each lane is what it would be alone, up to rounding."""
 
+import gc
 import math
+import weakref
 
 import pytest
 import torch
@@ -107,6 +109,19 @@ def test_lanes_that_part_do_not_touch_one_another():
     assert same([lane.state() for lane in rest], middle)
 
 
+def test_what_has_parted_is_freed_at_once():
+    together = lanes("Images")
+    one = Fused(together)
+    one.train(2, rates(together))
+    one.part()
+    gc.disable()
+    try:
+        there, one = weakref.ref(one), None
+        assert there() is None
+    finally:
+        gc.enable()
+
+
 def test_evaluating_and_saving_a_lane_disturb_nothing():
     looked, left = lanes("Images"), lanes("Images")
     one, other = Fused(looked), Fused(left)
@@ -153,6 +168,13 @@ def test_what_cannot_be_fused_says_why(trainings, told):
 def test_a_task_that_cannot_be_batched_is_not_fused():
     fewest, words = fused_from(lanes("Branches"))
     assert fewest == math.inf and words.startswith("RuntimeError: ")
+
+
+@pytest.mark.parametrize("momenta", [MOMENTA, (0.0, 0.0, 0.0)])
+def test_a_model_that_finds_its_weights_elsewhere_is_not_fused_however_low_the_rate(momenta):
+    """They would get no gradient, which so few steps do not show in the loss."""
+    fewest, words = fused_from(lanes("Listed", rates=(0.1, 0.01, 1e-5), momenta=momenta), always=True)
+    assert fewest == math.inf and words.startswith("a gradient would be another one")
 
 
 def test_a_task_that_would_draw_other_random_numbers_is_not_fused():
