@@ -199,7 +199,7 @@ class Supervised:
         while True:
             seed_everything(self.plan.seed, self.step, "evaluation")
             try:
-                return evaluated(self.task, model, self._valid, self._at_once)
+                return evaluated(self.task, model, self._valid, self._at_once, "metrics" in self.own)
             except torch.OutOfMemoryError:
                 if self._at_once == 1:
                     raise
@@ -277,8 +277,9 @@ def checked_loss(loss: Any) -> torch.Tensor:
     return loss.reshape(())
 
 
-def evaluated(task: Any, model: nn.Module, valid: Split, at_once: int) -> dict[str, float]:
+def evaluated(task: Any, model: nn.Module, valid: Split, at_once: int, own: bool) -> dict[str, float]:
     """val_loss (the mean over the examples) and the task's metrics. at_once: examples that go through the model together.
+    own: whether the metrics are not Task's, for which no outputs need to be kept.
 
     Raises: TaskError if the metrics are not numbers by name.
     """
@@ -294,13 +295,26 @@ def evaluated(task: Any, model: nn.Module, valid: Split, at_once: int) -> dict[s
             if running is not None:
                 running.to(valid.device).update(outputs, targets)
             else:
-                kept.append((outputs, targets))
-        metrics = running.compute() if running is not None else task.metrics(*(_joined(parts) for parts in zip(*kept)))
+                kept.append((outputs, targets) if own else hits(outputs, targets))
+        if running is not None:
+            metrics = running.compute()
+        else:
+            metrics = task.metrics(*(_joined(parts) for parts in zip(*kept))) if own else accuracy(kept)
     if running is not None and not isinstance(metrics, Mapping):
         metrics = {task.metric if task.metric not in (None, "val_loss") else type(running).__name__: metrics}
     if not isinstance(metrics, Mapping):
         raise TaskError(f"metrics: expected a dict of numbers by name; got {shown(metrics)}")
     return {"val_loss": float(total) / len(valid), **{str(name): _number(name, value) for name, value in metrics.items()}}
+
+
+def hits(outputs: Any, targets: torch.Tensor) -> torch.Tensor | None:
+    """Whether each target is the class that scores highest, in the shape of the targets; None where these are no classes."""
+    return None if targets.is_floating_point() else outputs.argmax(1) == targets
+
+
+def accuracy(hits: Sequence[torch.Tensor | None]) -> dict[str, float]:
+    """Of all batches together."""
+    return {} if hits[0] is None else {"accuracy": torch.cat([each.flatten() for each in hits]).float().mean().item()}
 
 
 def _joined(parts: Any) -> Any:

@@ -29,7 +29,7 @@ from trainables.randomness import seed_everything
 from trainables.recipe.optimizers import make_optimizer
 from trainables.source import BUILT_IN, check_spec, fingerprint_of, sources_of
 from trainables.split import Split
-from trainables.supervised import Supervised
+from trainables.supervised import Supervised, accuracy, hits
 from trainables.trainable import Trainable, Workload
 
 AHEAD = 4
@@ -78,9 +78,7 @@ class Task:
         return nn.functional.cross_entropy(outputs, targets.long())
 
     def metrics(self, outputs: Any, targets: torch.Tensor) -> Mapping[str, float]:
-        if targets.is_floating_point():
-            return {}
-        return {"accuracy": (outputs.argmax(1) == targets).float().mean().item()}
+        return accuracy([hits(outputs, targets)])
 
     def optimizer(self, model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
         return make_optimizer(model, plan)
@@ -135,7 +133,7 @@ class Supervision:
     def trainable(self, plan: Plan, device: str, kind: Callable[..., Supervised] = Supervised) -> Supervised:
         begin(device)
         splits = self.splits(device) if not isinstance(plan.finish, Fold) else self._folds(plan.finish, plan.seed, device)
-        own = frozenset(name for name in ("loss", "optimizer") if getattr(type(self.task), name) is not getattr(Task, name))
+        own = frozenset(name for name in ("loss", "metrics", "optimizer") if _is_own(self.task, name))
         return kind(self.task, plan, *splits, device, self.target, own)
 
     @cached_property
@@ -165,8 +163,12 @@ class Supervision:
         readers = self._readers if self._readers is not None else 0 if device == "cpu" else min(AHEAD, count("cpu"))
         if multiprocessing.current_process().daemon:  # which may have no children
             readers = 0
-        own = type(self.task).collate is not Task.collate
-        return Split(half, device, readers, self.task.collate if own else None)
+        return Split(half, device, readers, self.task.collate if _is_own(self.task, "collate") else None)
+
+
+def _is_own(task: Task, method: str) -> bool:
+    """Whether it is not Task's, be it the class's or given to this very object."""
+    return getattr(getattr(task, method), "__func__", None) is not vars(Task)[method]
 
 
 class Custom:

@@ -307,19 +307,6 @@ class Stack(nn.Module):
         return self.head(inputs)
 
 
-class Parts(Plain):
-    """Targets in parts."""
-
-    def data(self):
-        return [[(x, {"label": y, "sign": 2 * y - 1}) for x, y in zip(*half)] for half in super().data()]
-
-    def loss(self, outputs, targets):
-        return super().loss(outputs, targets["label"])
-
-    def metrics(self, outputs, targets):
-        return super().metrics(outputs, targets["label"])
-
-
 class Hiccups(Plain):
     """Raises at its 25th step, the first time."""
 

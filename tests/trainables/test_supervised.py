@@ -62,6 +62,14 @@ def test_what_does_not_fit_is_evaluated_in_smaller_batches_from_there_on(large):
     assert task.tried[-1] == 1
 
 
+def test_what_the_usual_metrics_do_not_need_is_not_kept(large, monkeypatch):
+    training = large.trainable(Plan(batch_size=8), "cpu")
+    inputs, labels = large.splits("cpu")[1].take(torch.arange(640))
+    hits = training.model(inputs).argmax(1) == labels
+    monkeypatch.setattr("trainables.supervised._joined", lambda parts: pytest.fail("outputs were kept"))
+    assert training.evaluate()["accuracy"] == hits.float().mean()
+
+
 def test_cuda_is_there_before_what_draws_on_it_is_seeded(monkeypatch):
     told = []
     monkeypatch.setattr(torch.cuda, "init", lambda: told.append("begun"))

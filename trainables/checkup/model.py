@@ -43,7 +43,8 @@ def checks(workload: Supervision, plan: Plan, device: str) -> Iterator[Finding]:
     train, _ = workload.splits(device)
     inputs, targets = train.take(_spread(len(train), min(LOOKED_AT, len(train))))
     yield _parameters(training, device)
-    first = _first_loss(workload.task, training.model, inputs, targets, _all_targets(workload))
+    known = None if "loss" in training.own else _all_targets(workload)
+    first = _first_loss(workload.task, training.model, inputs, targets, known)
     yield first
     yield _regularisation(training, plan)
     if first.name == "outputs":
@@ -76,11 +77,14 @@ def _parameters(training: Supervised, device: str) -> Finding:
 
 
 def _first_loss(task: Task, model: nn.Module, inputs, targets, known: torch.Tensor | None) -> Finding:
-    """Karpathy, "A recipe for training neural networks" (2019): verify the loss at initialisation."""
+    """Karpathy, "A recipe for training neural networks" (2019): verify the loss at initialisation.
+
+    known: what targets there are; None where the loss is the task's own.
+    """
     model.eval()
     with torch.no_grad():
         outputs = call(model, inputs)
-    usual = type(task).loss is Task.loss and known is not None and isinstance(outputs, torch.Tensor)
+    usual = known is not None and isinstance(outputs, torch.Tensor)
     classes = outputs.shape[1] if usual and not known.is_floating_point() and outputs.dim() > 1 else None
     if classes and not 0 <= int(known.min()) <= int(known.max()) < classes:
         saw = f"labels go from {int(known.min())} to {int(known.max())}, the model has {classes} outputs"
