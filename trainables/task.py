@@ -139,6 +139,7 @@ class Supervision:
     @cached_property
     def _data(self) -> tuple[Any, Any]:
         with blamed(f"{self.name}.data"):
+            seed_everything("data")  # so that a split drawn at random is the same in every process
             halves = self.task.data()
         if not isinstance(halves, tuple | list) or len(halves) != 2:
             raise TaskError(f"{self.name}.data: expected (train, valid); got {type(halves).__name__}")
@@ -219,6 +220,7 @@ def load_task(spec: str, data: str | None = None, readers: int | None = None) ->
         from trainables.replay import Replay
 
         return Replay(Path(place))
+    seed_everything("task")  # what it draws when it is imported or made is the same in every process
     module = _module(place, spec)
     made = _named(module, name, spec)
     fingerprint = fingerprint_of(Path(module.__file__ or ""), name, data)

@@ -1,3 +1,6 @@
+import random
+
+import numpy as np
 import pytest
 import torch
 
@@ -6,7 +9,7 @@ from studies.finish import Fold
 from studies.plan import Plan, constant
 from studies.recipe import Recipe
 from studies.trial import Metric
-from tests.trainables.helpers import completed, points, train, workload
+from tests.trainables.helpers import completed, points, same, train, workload
 from trainables import load_task
 from trainables.split import Split
 
@@ -284,6 +287,24 @@ def test_validation_loss_is_the_mean_over_the_examples_not_over_the_batches():
     with torch.no_grad():
         loss = float(task.task.loss(trainable.model(inputs), targets))
     assert trainable.evaluate()["val_loss"] == pytest.approx(loss, rel=1e-6)
+
+
+def test_what_a_task_draws_for_its_data_is_the_same_in_every_process(tmp_path):
+    text = WHOLE.replace("XY = ", "import random\nimport numpy as np\nNOISE = np.random.rand(8)\nXY = ").replace(
+        "return XY, XY", "return XY, (XY[0] + random.random() + np.random.permutation(NOISE)[:, None], XY[1])"
+    )
+    drawn = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        np.random.seed(None), random.seed(None), torch.seed()
+        spec = written(tmp_path / place, text) + ":Flowers"
+        drawn.append(load_task(spec).splits("cpu")[1].take(torch.arange(8)))
+    assert same(*drawn)
+
+
+def test_a_loss_that_is_made_with_the_task_is_its_own(tmp_path):
+    text = WHOLE + "    def __init__(self): self.loss = nn.CrossEntropyLoss()\n"
+    assert load_task(written(tmp_path, text) + ":Flowers").trainable(PLAN, "cpu").own == {"loss"}
 
 
 def test_a_custom_class_gets_what_it_names_and_is_seeded(tmp_path):
