@@ -118,6 +118,7 @@ class Run:
         self.trainable = self.workload.trainable(self.plan, self.device)
         if self.begun:
             self.trainable.restore(self.at.state)
+            self.at = replace(self.at, state={})  # which would be held until the end
         if getattr(self.plan.finish, "teachers", ()):
             self.trainable.enlist(self._others(self.plan.finish.teachers))
 

@@ -92,6 +92,13 @@ def test_states_in_between_are_dropped_once_a_later_one_is_safe(tmp_path, monkey
     assert trail[-1] == [20, 40, 42]
 
 
+def test_a_state_that_was_gone_on_from_is_not_held_on_to(tmp_path):
+    train("Plain", PLAN.upto(20), tmp_path)
+    states = Checkpoints(tmp_path, workload("Plain").fingerprint)
+    run = training.Run(workload("Plain"), PLAN, states, 5, (), frozenset(), "cpu", lambda: False)
+    assert run.begin().begun == run.at.step == 20 and not run.at.state
+
+
 def test_a_plan_of_no_steps_is_complete(tmp_path):
     assert completed(train("Plain", BASE, tmp_path))
 
