@@ -127,8 +127,10 @@ class Others:
     when this process does, however that comes.
     """
 
-    def __init__(self, spec: str, data: str | None, fingerprint: str, device: str, threads: int, size: int):
-        self._task, self._device, self._threads, self._size = (spec, data, fingerprint), device, threads, size
+    def __init__(
+        self, spec: str, data: str | None, fingerprint: str, device: str, threads: int, size: int, readers: int | None = None
+    ):
+        self._task, self._device, self._threads, self._size = (spec, data, readers, fingerprint), device, threads, size
         self._orders: list[Connection] = []
         self._leader: Leader | None = None
         self._ours = ExitStack()
@@ -234,7 +236,7 @@ def load_spread(
     if not isinstance(workload, Supervision):
         raise InputError(f"--processes: expected a Task, whose batches can be shared out; {workload.name} trains in its own way")
     device = kind_of(device)
-    others = Others(spec, data, workload.fingerprint, device, threads, processes)
+    others = Others(spec, data, workload.fingerprint, device, threads, processes, readers)
     return Spread(workload, others, processes, synchronised=device != "cpu")
 
 
@@ -291,15 +293,22 @@ def _kill(process: multiprocessing.process.BaseProcess) -> None:
 
 
 def _follow(
-    orders: Connection, task: tuple[str, str | None, str], device: Any, threads: int, meeting: str, rank: int, size: int
+    orders: Connection,
+    task: tuple[str, str | None, int | None, str],
+    device: Any,
+    threads: int,
+    meeting: str,
+    rank: int,
+    size: int,
 ) -> None:
     """One of the other processes: do what the first one does, until that has gone."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # they are for the first one
     end = end_with(multiprocessing.parent_process().pid)
     try:
-        spec, data, fingerprint = task
-        workload = load_task(spec, data)
+        spec, data, readers, fingerprint = task
+        multiprocessing.current_process()._config["daemon"] = False  # it would be allowed no readers
+        workload = load_task(spec, data, readers)
         check_unedited(workload, spec, fingerprint)
         orders.send("ready")
         _meet(device, meeting, rank, size)

@@ -6,8 +6,8 @@ stand afterwards.
 
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ class Readers:
             prefetch_factor=BATCHES,
             persistent_workers=True,
             collate_fn=_as_it_is,
+            multiprocessing_context="fork",  # a task's file need not be a module that others could import
             worker_init_fn=_leave_stopping_to_others,
             generator=torch.Generator(),  # else this process' own one would be drawn from
         )
@@ -49,12 +50,11 @@ class Readers:
 
         Raises: what reading raises, in other words; an error of the system's if a process has died.
         """
-        self._orders.given, answers = orders, list[Iterator]()
+        self._orders.given = orders
         # Asked in the main thread, torch has a process that dies raise in the midst of whatever that does.
-        aside = threading.Thread(target=lambda: answers.append(iter(self._loader)))
-        aside.start()
-        aside.join()
-        return answers[0]
+        with ThreadPoolExecutor(1) as aside:
+            batches = aside.submit(iter, self._loader).result()
+        yield from batches
 
 
 @dataclass

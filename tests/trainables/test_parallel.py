@@ -101,7 +101,7 @@ def test_one_that_fails_is_heard_of_at_once_whatever_goes_on_in_it(three, monkey
 SHARES = """
 from trainables.parallel import gathered, load_spread
 if __name__ == "__main__":
-    workload = load_spread(sys.argv[1], None, 2, "cpu")
+    workload = load_spread(sys.argv[1], None, 2, "cpu", readers=1)
     with gathered(workload):
         team = workload.trainable(Plan(batch_size=8), "cpu")
         while True:
@@ -110,14 +110,16 @@ if __name__ == "__main__":
 
 
 def test_they_end_with_the_first_one_however_it_ends():
-    first = in_another_process(SHARES, "tests.trainables.problems:Plain")
+    first = in_another_process(SHARES, "tests.trainables.problems:Images")
     try:
         assert float(first.stdout.readline()) > 0
-        others = psutil.Process(first.pid).children()
+        others = psutil.Process(first.pid).children(recursive=True)
+        parents = {other.ppid() for other in others}
     finally:
         first.kill()
         first.wait()
-    assert others and not psutil.wait_procs(others, 10)[1]
+    assert len(parents) == 2, "each has others read for it"
+    assert not psutil.wait_procs(others, 10)[1]
 
 
 def test_batch_norm_in_shares_is_said_to_be_an_approximation():

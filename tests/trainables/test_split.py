@@ -162,7 +162,8 @@ def test_a_data_set_that_fails_says_so_itself(monkeypatch):
         stepped(Split(Counted(fails), "cpu", readers=2))
 
 
-def test_who_reads_may_be_killed(monkeypatch, caplog):
+@pytest.mark.parametrize("seed", [0, 1], ids=["as it reads", "as it waits"])
+def test_who_reads_may_be_killed(seed, monkeypatch, caplog):
     monkeypatch.setattr(splits, "KEPT_BYTES", 0)
     children = set(psutil.Process().children())
 
@@ -170,6 +171,6 @@ def test_who_reads_may_be_killed(monkeypatch, caplog):
     ours = [(*ahead.at(12, 0, 0), torch.rand(1).item())]
     for reader in set(psutil.Process().children()) - children:
         reader.kill()
-    ours += [(*ahead.at(12, 0, step), torch.rand(1).item()) for step in range(1, 12)]
-    assert_same(ours, [(*alone.at(12, 0, step), torch.rand(1).item()) for step in range(12)])
+    ours += [(*ahead.at(12, seed, step), torch.rand(1).item()) for step in range(1, 12)]
+    assert_same(ours, [(*alone.at(12, seed if step else 0, step), torch.rand(1).item()) for step in range(12)])
     assert "the data are not read ahead any more: " in caplog.text
