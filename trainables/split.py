@@ -1,11 +1,13 @@
 """How is one half of the data read? Item by item; what is the same each time only once, and then it lies on the device."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
 
+import psutil
 import torch
 from torch.utils.data import default_collate
 
@@ -156,7 +158,8 @@ class Split:
         try:
             first = self._read(glance[0])
             parts = list(_leaves(first))
-            if not all(isinstance(part, torch.Tensor) for part in parts) or len(self) * sum(map(_bytes, parts)) > KEPT_BYTES:
+            tensors = all(isinstance(part, torch.Tensor) for part in parts)
+            if not tensors or len(self) * sum(map(_bytes, parts)) > _most(self.device):
                 return None
             once, again = ([self._read(index) for index in glance] for _ in range(2))
         except Exception:  # it will be raised again where it belongs
@@ -167,6 +170,11 @@ class Split:
         if not alike or not all(map(torch.equal, _leaves(once), _leaves(again))):
             return None
         return nested(lambda part: part.new_empty((len(self), *part.shape[1:]), device=self.device), first)
+
+
+def _most(device: str) -> int:
+    """Bytes that may be taken to keep a data set's items; where a process trains on each core, half of what is free for all."""
+    return KEPT_BYTES if device != "cpu" else min(KEPT_BYTES, psutil.virtual_memory().available // (4 * (os.cpu_count() or 1)))
 
 
 def nested(change: Callable[..., Any], *nests: Any) -> Any:

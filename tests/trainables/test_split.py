@@ -1,7 +1,9 @@
 """Is a data set read as often as it has to be, no oftener, and is what it gives the same either way?"""
 
+import os
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,6 +109,17 @@ def test_what_cannot_be_kept_is_read_each_time(monkeypatch):
     before = large.read[3]
     assert_same(drawn(split.take), by_hand(same))
     assert split.take(one)[1].tolist() == [3] and large.read[20] == 2 and large.read[3] > before
+
+
+def test_what_all_cores_cannot_keep_at_once_is_read_each_time(monkeypatch):
+    size = 40 * (3 * 4 + 8)
+    for spare, reads in ((4 * os.cpu_count() * size, 1), (4 * os.cpu_count() * size - 1, 2)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda spare=spare: SimpleNamespace(available=spare))
+        data = Counted()
+        split = Split(data, "cpu")
+        for _ in range(2):
+            split.take(torch.arange(39, 40))
+        assert data.read[39] == reads
 
 
 def test_nests_are_kept_as_they_are():
