@@ -4,7 +4,7 @@ import pytest
 
 from studies.plan import Plan
 from trainables import load_task
-from trainables.checkup import Verdict, checkup, memory
+from trainables.checkup import Verdict, checkup, data, memory
 
 OK, DOUBT, WRONG = Verdict.OK, Verdict.DOUBT, Verdict.WRONG
 
@@ -71,6 +71,11 @@ def test_a_batch_that_has_been_trained_fits(size, free, monkeypatch):
     monkeypatch.setattr("trainables.checkup.memory._available", lambda: free)
     *_, check = memory.checks(load_task("digits"), Plan(batch_size=size), "cpu", 1)
     assert check.verdict in (OK, DOUBT) and check.saw.startswith(f"{size:,} fits (")
+
+
+def test_of_large_inputs_fewer_are_read(monkeypatch):
+    monkeypatch.setattr(data, "READ_BYTES", 1)
+    assert found("digits")["finite numbers"].saw == f"{2 * data.PIECE} examples read"
 
 
 def test_what_there_is_no_time_for_ends_in_time_and_is_no_verdict_on_the_task():

@@ -15,6 +15,9 @@ from trainables.task import Supervision
 READ = 20_000
 """Examples of each half that are read at most: enough to see a class that is one in a thousand."""
 
+READ_BYTES = 1 << 30
+"""Of each half, as the checks need several times as much memory."""
+
 PIECE = 256
 
 FAINT, LOUD = 0.05, 20.0
@@ -53,13 +56,14 @@ def checks(workload: Supervision, seconds: float) -> Iterator[Finding]:
 
 def _read(split: Split, seconds: float) -> list[tuple[Any, Any]]:
     """Batches from all over the split, until there are enough or time is up."""
-    count, until, found = min(len(split), READ), time.monotonic() + seconds, []
+    count, until, found, size = min(len(split), READ), time.monotonic() + seconds, [], 0
     places = torch.linspace(0, len(split) - 1, count).long()
     if count < len(split):
         places = places[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
     for indices in places.split(PIECE):
         found.append(split.take(indices))
-        if time.monotonic() > until:
+        size += sum(one.numel() * one.element_size() for one in _tensors(found[-1]))
+        if time.monotonic() > until or size > READ_BYTES:
             break
     return found
 
@@ -142,7 +146,7 @@ def _leaks(seen: list, held: list, validation: int) -> Finding:
 
 def _hashes(inputs: Any) -> list[bytes]:
     rows = [one.flatten(1).contiguous() if one.dim() > 1 else one.reshape(-1, 1) for one in _tensors(inputs)]
-    whole = [row.numpy().view("uint8").reshape(len(row), -1) for row in rows]
+    whole = [row.view(torch.uint8).numpy() for row in rows]
     return [hashlib.blake2b(b"".join(part[i].tobytes() for part in whole), digest_size=16).digest() for i in range(len(rows[0]))]
 
 
