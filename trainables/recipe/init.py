@@ -29,6 +29,9 @@ def initialise(model: nn.Module, init: Init) -> None:
             raise InputError(f"recipe: init.{kind}: expected a model with such layers; got one of {has or 'none'}")
         for tensor in tensors:
             fill(tensor, filling)
+        for layer in layers:
+            if kind == "embedding" and layer.padding_idx is not None:  # which stands for nothing, and never learns
+                nn.init.zeros_(layer.weight[layer.padding_idx])
 
 
 def fill(tensor: torch.Tensor, filling: Filling) -> None:

@@ -59,6 +59,12 @@ def test_layers_of_a_kind_are_filled_and_others_stay():
     assert torch.allclose(rows @ rows.T, torch.eye(4), atol=1e-5) and model[3].bias.eq(0.1).all()
 
 
+def test_what_fills_a_gap_stays_zero():
+    model = nn.Embedding(5, 3, padding_idx=1)
+    prepare(model, Recipe(init=Init(embedding="normal")))
+    assert model.weight.ne(0).all(1).tolist() == [True, False, True, True, True]
+
+
 def test_dropout_is_set_everywhere():
     model = net()
     prepare(model, Recipe(dropout=0.2))
