@@ -74,7 +74,8 @@ def test_images_by_class(layout, tmp_path):
 @pytest.mark.parametrize("make", [folder, zipped])
 @pytest.mark.parametrize("wrapped", ["", "flowers/"])
 def test_of_images_not_divided_a_tenth_of_each_class_validates(make, wrapped, tmp_path):
-    path = make(tmp_path / "data", images(20, wrapped))
+    litter = {f"__MACOSX/{wrapped}cats/._0000.png": b"", f"{wrapped}cats/._0000.png": b"", f"{wrapped}.cache/a.png": b""}
+    path = make(tmp_path / "data", images(20, wrapped) | litter)
     task = load_task("cifar10", str(path))
     train, valid = task.task.data()
     assert torch.bincount(train[1]).tolist() == [18] * 3 and torch.bincount(valid[1]).tolist() == [2] * 3

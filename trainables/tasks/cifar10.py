@@ -24,6 +24,7 @@ from trainables.task import Task
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "staged-tuner"
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm"}
+LITTER = (".", "__MACOSX")  # what file managers and archivers leave behind
 SIZE = 32
 VALID_NAMES = ("valid", "val", "test")
 
@@ -152,7 +153,7 @@ def _sources(path: Path) -> list[zipfile.Path | Path]:
 
 
 def _read(source: zipfile.Path | Path) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-    classes = sorted(entry.name for entry in source.iterdir() if entry.is_dir())
+    classes = sorted(entry.name for entry in source.iterdir() if entry.is_dir() and not entry.name.startswith(LITTER))
     if len(classes) == 1 and not any(_is_image(entry) for entry in (source / classes[0]).iterdir()):
         return _read(source / classes[0])
     images, labels = [], []
@@ -169,7 +170,7 @@ def _read(source: zipfile.Path | Path) -> tuple[torch.Tensor, torch.Tensor, list
 
 
 def _is_image(entry: zipfile.Path | Path) -> bool:
-    return entry.is_file() and Path(entry.name).suffix.lower() in IMAGES
+    return entry.is_file() and Path(entry.name).suffix.lower() in IMAGES and not entry.name.startswith(LITTER)
 
 
 def _decoded(entry: zipfile.Path | Path) -> np.ndarray:
