@@ -7,7 +7,7 @@ depends on its company. They agree with training alone up to rounding.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import nn
 from torch.func import vmap
 
 from trainables.recipe import augment, mixing
+from trainables.rules import RULES, Rule
 from trainables.supervised import RATIO_EVERY, Supervised, call, checked_loss
 
 TRIED_STEPS = 3
@@ -35,39 +36,41 @@ FUSIBLE = {"dropout", "init", "clip", *augment.IMAGES, *mixing.BLENDS, *mixing.S
 
 
 class Fused:
-    """Several trainings at one step of their plans, of one task, batch size, seed and device, with SGD.
+    """Several trainings at one step of their plans, of one task, batch size, seed, device and optimizer.
 
-    The lanes stay what they are: their parameters, buffers and momenta become views into the stacked ones, so that each can
-    be evaluated, saved or trained alone at any time. They must not be restored while they are fused.
+    The lanes stay what they are: their parameters, buffers and what their optimizers keep become views into the stacked ones, so
+    that each can be evaluated, saved or trained alone at any time. They must not be restored while they are fused.
 
     lanes: see `hindrance` for what can be fused.
     """
 
     def __init__(self, lanes: Sequence[Supervised]):
         self.lanes = list(lanes)
-        self._skeleton = lanes[0].model
+        self._skeleton, self._rule = lanes[0].model, RULES[lanes[0].plan.optimizer]
         self._places = list(_places(self._skeleton))
         models, count = [dict(lane.model.named_parameters()) for lane in lanes], len(lanes)
         with torch.no_grad():
             self._parameters = torch.stack([_flat(model.values()) for model in models])  # (lanes, parameters)
-            momenta = [[_momentum(lane, parameter) for parameter in lane.model.parameters()] for lane in lanes]
-            self._momenta = torch.stack([_flat(parts) for parts in momenta])
+            self._kept = [  # each as the parameters
+                torch.stack([_flat(_kept(lane, parameter, name) for parameter in lane.model.parameters()) for lane in lanes])
+                for name in self._rule.keeps
+            ]
             self._buffers = {
                 name: torch.stack([dict(lane.model.named_buffers())[name] for lane in lanes])
                 for name, _ in self._skeleton.named_buffers()
             }
         sizes = [parameter.numel() for parameter in models[0].values()]
-        views = zip(models[0].items(), self._parameters.split(sizes, 1), self._momenta.split(sizes, 1))
+        views = zip(models[0].items(), *(matrix.split(sizes, 1) for matrix in (self._parameters, *self._kept)))
         self._stacked = {}
-        for (name, parameter), values, momenta in views:
-            shape = (count, *parameter.shape)
-            self._stacked[name] = values.view(shape)
-            for lane, model, value, momentum in zip(lanes, models, values.view(shape), momenta.view(shape)):
-                _share(lane, model[name], value, momentum)
+        for (name, parameter), *columns in views:
+            stacks = [column.view(count, *parameter.shape) for column in columns]
+            self._stacked[name] = stacks[0]
+            for lane, model, value, *kept in zip(lanes, models, *stacks):
+                _share(lane, model[name], value, kept)
         for place, lane in enumerate(lanes):
             for name, buffer in lane.model.named_buffers():
                 buffer.data = self._buffers[name][place]
-        self._decay = self._column([lane.plan.momentum for lane in lanes])
+        self._momentum = self._column([lane.plan.momentum for lane in lanes])
 
     def train(self, steps: int, rates: Sequence[float]) -> list[float]:
         """Do so many updates, each lane at its rate; the mean loss of each."""
@@ -78,6 +81,10 @@ class Fused:
             total = total + self._update(rate).double()
             for lane in self.lanes:
                 lane.step += 1
+        if self._rule.counts:
+            for lane in self.lanes:
+                for kept in lane.optimizer.state.values():
+                    kept["step"] = torch.tensor(float(lane.step))
         return (total / steps).tolist()
 
     def part(self) -> list[Supervised]:
@@ -87,7 +94,7 @@ class Fused:
         return self.lanes
 
     def _update(self, rate: torch.Tensor) -> torch.Tensor:
-        """One step of SGD with momentum on all lanes; their losses, shape (lanes,)."""
+        """One step on all lanes; their losses, shape (lanes,)."""
         inputs, targets = self.lanes[0].batch()
         leaves = {name: value.detach().requires_grad_() for name, value in self._stacked.items()}
         each = vmap(self._loss, in_dims=(0, 0, None, None), randomness="same")  # kept, it would keep all this from being freed
@@ -100,8 +107,7 @@ class Fused:
             flat = torch.cat([gradient.reshape(len(self.lanes), -1) for gradient in gradients], 1)
             if clip := self.lanes[0].plan.recipe.clip:
                 flat.mul_((clip.norm / (flat.norm(dim=1, keepdim=True) + 1e-6)).clamp_max(1.0))  # as torch's clip_grad_norm_
-            self._momenta.mul_(self._decay).add_(flat)
-            self._parameters.addcmul_(self._momenta, rate, value=-1)
+            self._rule.step(self._parameters, flat, self._kept, rate, self._momentum, self.lanes[0].step + 1)
             for name, value in buffers.items():
                 self._buffers[name].copy_(value)
             if measured:
@@ -143,29 +149,35 @@ def _flat(tensors: Any) -> torch.Tensor:
     return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
 
 
-def _momentum(lane: Supervised, parameter: nn.Parameter) -> torch.Tensor:
-    buffer = lane.optimizer.state.get(parameter, {}).get("momentum_buffer")
-    return torch.zeros_like(parameter) if buffer is None else buffer
+def _rule(lane: Supervised) -> Rule:
+    return RULES[lane.plan.optimizer]
+
+
+def _kept(lane: Supervised, parameter: nn.Parameter, name: str) -> torch.Tensor:
+    """What the optimizer keeps of a parameter by this name; zeros before it has."""
+    kept = lane.optimizer.state.get(parameter, {}).get(name)
+    return torch.zeros_like(parameter) if kept is None else kept
 
 
 def _pull(lane: Supervised, parameter: nn.Parameter) -> torch.Tensor:
-    """The momentum of one that is trained by itself, or where it has none, the gradient; flat."""
-    if lane.plan.momentum:
-        return _momentum(lane, parameter).detach().reshape(-1).clone()
+    """The mean of the gradients of one that is trained by itself, or where it has none, the last one; flat."""
+    if _rule(lane).keeps_for(lane.plan):
+        return _kept(lane, parameter, _rule(lane).keeps[0]).detach().reshape(-1).clone()
     return torch.zeros_like(parameter).reshape(-1) if parameter.grad is None else parameter.grad.reshape(-1).clone()
 
 
-def _share(lane: Supervised, parameter: nn.Parameter, value: torch.Tensor, momentum: torch.Tensor) -> None:
-    """Have a lane's parameter and its momentum lie in these tensors."""
+def _share(lane: Supervised, parameter: nn.Parameter, value: torch.Tensor, kept: Iterable[torch.Tensor]) -> None:
+    """Have a lane's parameter, and what its optimizer keeps of it, lie in these tensors."""
     parameter.data, parameter.grad = value, None
-    if lane.plan.momentum:
-        lane.optimizer.state[parameter]["momentum_buffer"] = momentum
+    if _rule(lane).keeps_for(lane.plan):
+        lane.optimizer.state[parameter].update(zip(_rule(lane).keeps, kept))
 
 
 def _part(lane: Supervised) -> None:
     """Have a lane's tensors lie in memory of their own again."""
     for parameter in lane.model.parameters():
-        _share(lane, parameter, parameter.data.clone(), _momentum(lane, parameter).clone())
+        kept = [_kept(lane, parameter, name).clone() for name in _rule(lane).keeps]
+        _share(lane, parameter, parameter.data.clone(), kept)
     for buffer in lane.model.buffers():
         buffer.data = buffer.data.clone()
 
@@ -178,14 +190,14 @@ def hindrance(lanes: Sequence[Supervised]) -> str:
     if any((lane.task, lane.step, lane.device) != (first.task, first.step, first.device) for lane in lanes):
         return "they are not at one step of one task"
     alike = {(lane.plan.batch_size, lane.plan.seed, lane.plan.recipe) for lane in lanes}
-    optimizers = {name for lane in lanes for name in lane.plan.optimizers}
-    if len(alike) > 1 or optimizers != {"sgd"} or "optimizer" in first.own:
-        return "only plain SGD at one batch size and seed, with one recipe, can be"
+    optimizers = {lane.plan.optimizers for lane in lanes}
+    if len(alike) > 1 or optimizers.isdisjoint((name,) for name in RULES) or len(optimizers) > 1 or "optimizer" in first.own:
+        return f"only one of {', '.join(RULES)}, at one batch size and seed, with one recipe, can be"
     if any(lane.plan.finish for lane in lanes):
         return "what is done with a winner at last is done to one model at a time"
     for name, _ in first.plan.recipe.parts():
         if name not in FUSIBLE:
-            return f"only plain SGD can be, which {name} in the recipe is not"
+            return f"{name} in the recipe is done to one model at a time"
     parameters = list(first.model.parameters())
     if not all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in parameters):
         return "only models all of whose parameters are trained, in single precision, can be"
@@ -219,7 +231,7 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     one.restore(begun)
     single = Fused([one])
     single_loss = single.train(TRIED_STEPS, [one.plan.at(0)])[0]
-    batched = single._momenta[0].split([pull.numel() for pull in pulls])
+    batched = single._kept[0][0].split([pull.numel() for pull in pulls])
     single.part()
     by_itself = _flat(one.model.parameters()).clone()
     one.restore(begun)

@@ -9,6 +9,7 @@ process's CPU time, so that neighbours on the machine do not count. Curves must 
 import math
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from studies.plan import Plan, constant
@@ -19,27 +20,31 @@ from tuner.runners.bench import Bench
 from tuner.runners.job import Errand, Job
 
 TASK = str(ROOT / "tests" / "benchmarks" / "tasks.py") + ":SmallMLP"
-RATES = tuple(0.1 * 10 ** (-i / 6) for i in range(12))
+SHARES = tuple(10 ** (-i / 6) for i in range(12))
 EVERY = 50
 
 
 def measure(runs: int = 5, small: bool = False) -> Result:
     _, workload = prepared(TASK)
-    plans = [constant(Plan(), lr, 100 if small else 500) for lr in RATES]
+    figures = []
+    for optimizer, highest in (("sgd", 0.1), ("adam", 0.01)):
+        base, steps = Plan(optimizer=optimizer), 100 if small else 500
+        plans = [constant(base, highest * share, steps) for share in SHARES]
+        figures += _compared(workload, plans, 1 if small else runs)
+    return Result(tuple(figures))
+
+
+def _compared(workload: Workload, plans: list[Plan], runs: int) -> Iterator[Figure]:
     for fuse in (None, False):
         _trained(workload, [plan.upto(EVERY) for plan in plans], fuse)
     ours, peer, apart = [], [], []
-    for _ in range(1 if small else runs):
+    for _ in range(runs):
         (seconds, losses), (their_seconds, their_losses) = (_trained(workload, plans, fuse) for fuse in (None, False))
         ours.append(seconds)
         peer.append(their_seconds)
         apart.append(max(abs(losses[plan] - loss) / abs(loss) for plan, loss in their_losses.items() if math.isfinite(loss)))
-    return Result(
-        (
-            less("12 rates of a small MLP, CPU", ours, peer, 3, " s"),
-            Figure("the same, lanes' first losses apart from solo runs, relative", (), (), apart, 1e-4, scale="", limit=True),
-        )
-    )
+    yield less(f"12 rates of a small MLP, CPU, {plans[0].optimizer}", ours, peer, 3, " s")
+    yield Figure("the same, lanes' first losses apart from solo runs, relative", (), (), apart, 1e-4, scale="", limit=True)
 
 
 def _trained(workload: Workload, plans: list[Plan], fuse: bool | None) -> tuple[float, dict[Plan, float]]:
