@@ -35,12 +35,15 @@ DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 # SQLite's locks cannot be relied on there (sqlite.org/howtocorrupt.html, 2.1).
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs3", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs"}
 
+# Not unix_timestamp(now(6)): local time says one hour a year twice.
+_MYSQL_CLOCK = "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6)) / 1e6"
+
 # The server's clock in seconds since the epoch, so that machines need not agree on the time.
 _CLOCKS = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
     "postgresql": "extract(epoch from clock_timestamp())::double precision",
-    "mysql": "unix_timestamp(now(6)) + 0e0",
-    "mariadb": "unix_timestamp(now(6)) + 0e0",
+    "mysql": _MYSQL_CLOCK,
+    "mariadb": _MYSQL_CLOCK,
 }
 
 TABLES = sa.MetaData()
@@ -54,7 +57,8 @@ SCHEMAS = sa.Table(
     sa.Column("software", sa.String(80), nullable=False),
 )
 
-# One row a tuning run, which is also its lease. expires, since, created, updated: seconds on the server's clock.
+# One row a tuning run, which is also its lease. expires, since, created, updated: seconds on the server's clock; started: from
+# the boot of the driver's machine.
 STUDIES = sa.Table(
     "tuner_studies",
     TABLES,

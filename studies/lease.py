@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
@@ -34,10 +35,13 @@ log = logging.getLogger("tuner")
 
 
 def _place() -> str:
-    """Where pids mean the same: containers may share a host's name, but not its processes."""
+    """Where pids mean the same: containers may share a host's name, and so may machines, but not its processes and its boot."""
+    told = [HOST]
     with suppress(OSError):
-        return f"{HOST} {os.readlink('/proc/self/ns/pid')}"
-    return HOST
+        told.append(os.readlink("/proc/self/ns/pid"))
+    with suppress(OSError):
+        told.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    return " ".join(told)
 
 
 class Lease:
@@ -74,7 +78,7 @@ class Lease:
                     host=HOST,
                     place=_place(),
                     pid=os.getpid(),
-                    started=psutil.Process().create_time(),
+                    started=_started(psutil.Process()),
                     since=now,
                     updated=now,
                     expires=now + seconds,
@@ -185,11 +189,16 @@ def _alive(pid: int, started: float) -> bool:
     """Whether the process that started then is still there; another one may have got its number."""
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - started) < 5
+        return process.status() != psutil.STATUS_ZOMBIE and abs(_started(process) - started) < 5
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
         return True
+
+
+def _started(process: psutil.Process) -> float:
+    """Seconds from the boot on: those since the epoch are others for the same process once somebody has set the clock."""
+    return process.create_time() - psutil.boot_time()
 
 
 def refusal(row: sa.Row) -> str:

@@ -4,11 +4,15 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
 import threading
 import time
 
+import psutil
 import pytest
+import sqlalchemy as sa
 
+from studies.database import STUDIES
 from studies.errors import BusyError, StorageError
 from studies.ledger import Store
 from studies.plan import Plan, constant
@@ -102,6 +106,17 @@ def test_a_second_driver_is_told_of_the_first_and_waits_for_its_death_only(stora
     os.kill(process.pid, signal.SIGKILL)  # and not waited for: a zombie drives nothing
     until(lambda: store.record("flowers").state is StudyState.STALE)
     with store.drive("flowers", {}):
+        assert store.record("flowers").state is StudyState.RUNNING
+
+
+def test_a_driver_lives_on_when_the_clock_is_set_and_beside_a_machine_of_its_own_name(storage_url, monkeypatch):
+    store, boot = Store(storage_url), psutil.boot_time()
+    with store.drive("flowers", {}):
+        monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot + 600)
+        assert store.record("flowers").state is StudyState.RUNNING
+        with store._database.write() as connection:  # where it has another number
+            elsewhere = f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')} another-boot"
+            connection.execute(sa.update(STUDIES).values(place=elsewhere, pid=2**30))
         assert store.record("flowers").state is StudyState.RUNNING
 
 
