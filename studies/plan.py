@@ -6,6 +6,7 @@ there: it is filed under the id of `plan.upto(n)`.
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import groupby
@@ -286,8 +287,9 @@ def constant(base: Plan, lr: float, steps: int) -> Plan:
 
 def distinct_steps(plans: Iterable[Plan]) -> int:
     """Steps that training all of the plans takes when shared beginnings are trained once: the size of their tree."""
-    total, seen = 0, list[Plan]()
+    total, seen = 0, defaultdict[str, list[Plan]](list)
     for plan in sorted(plans, key=lambda plan: (plan.steps, plan.id), reverse=True):
-        total += plan.steps - max((plan.common(other) for other in seen), default=0)
-        seen.append(plan)
+        family = seen[plan.training.upto(0).id]  # others have nothing in common
+        total += plan.steps - max((plan.common(other) for other in family), default=0)
+        family.append(plan)
     return total
