@@ -325,9 +325,8 @@ def cells(frame: pd.DataFrame, metric: Metric, decision: Decision | None) -> Fig
 
 def _shades(values: pd.Series, metric: Metric):
     """A value's colour and the ink that reads on it. One far-off value does not flatten the differences among the good ones."""
-    best, middle = (values.max(), values.median()) if metric.mode == "max" else (values.min(), values.median())
-    worst = values.min() if metric.mode == "max" else values.max()
-    far = best + 4 * (middle - best)
+    best, worst = (values.max(), values.min()) if metric.mode == "max" else (values.min(), values.max())
+    far = best + 4 * (values[values != best].median() - best)
     floor = max(worst, far) if metric.mode == "max" else min(worst, far)
     scale = Normalize(*sorted((floor, best)), clip=True) if len(values) and floor != best else None
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib._pylab_helpers import Gcf
 from matplotlib.colors import to_hex
 
 from reports.drawing import SECOND, WON, apart, limits, spans
-from reports.figures import CAPTIONS, figures
+from reports.figures import CAPTIONS, _shades, figures
 from reports.stages import StageResults
 from studies.curves import HEALTHY
 from studies.plan import Plan, constant
@@ -202,6 +203,12 @@ def test_better_cells_are_brighter_in_either_direction():
     up, down = brightness("max"), brightness("min")
     assert up == sorted(up) and len(up) > 5
     assert down == sorted(down, reverse=True)
+
+
+@pytest.mark.parametrize("values, mode", [((1.0, 1.0, 1.0, 0.5), "max"), ((0.1, 0.1, 0.1, 0.5), "min")])
+def test_what_is_worse_than_the_many_best_is_darker(values, mode):
+    shade = _shades(pd.Series(values), Metric(name="accuracy", mode=mode))
+    assert sum(shade(values[3])[0][:3]) < sum(shade(values[0])[0][:3])
 
 
 @pytest.mark.parametrize(("every", "most"), [(11, 10), (2.2, 4)])

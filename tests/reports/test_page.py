@@ -83,6 +83,12 @@ def test_every_decision_is_told_whole(page):
     assert "a tie" in page.text and "30,000 not needed" in page.text and "10,800 shared" in page.text
 
 
+@pytest.mark.parametrize("margin, told", [(1.987e-8, "2e-8 better than"), (-0.02, "0.02 worse than"), (0.0, ", as good as")])
+def test_the_margin_is_told_in_its_direction(tmp_path, margin, told):
+    decided = replace(stage1(), decision=stage1().decision.model_copy(update={"margin": margin}))
+    assert f"{told} the runner-up" in Page(write_report(tmp_path, RECORD, [decided])).text
+
+
 def test_a_failure_keeps_its_traceback_folded(page):
     assert "1 trial raised an error" in page.text
     assert all(line.strip() in page.text for line in TRACE.splitlines())
