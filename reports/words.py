@@ -38,7 +38,7 @@ def alike(values: Sequence[float], finer: float = 1.0) -> list[str]:
     decimals = min(math.ceil(-math.log10(min(gaps) / finer)), 3 - math.floor(math.log10(largest)))
     if decimals > 8 or largest >= 1e6:
         return [number(value) for value in values]
-    return [f"{value:,.{max(0, decimals)}f}" if math.isfinite(value) else number(value) for value in values]
+    return [f"{value:z,.{max(0, decimals)}f}" if math.isfinite(value) else number(value) for value in values]
 
 
 def duration(seconds: float) -> str:

@@ -11,8 +11,8 @@ def number(value: float | None, digits: int = 4) -> str:
     """So many significant digits, thousands set apart; a dash for what is not there or not finite."""
     if value is None or not math.isfinite(value):
         return "–"
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
+    if (float(value).is_integer() and abs(value) < 1e15) or 1e3 <= abs(value) < 1e6:
+        return f"{value:z,.0f}"
     return re.sub(r"e([+-])0*", lambda match: "e-" if match[1] == "-" else "e", f"{value:.{digits}g}")
 
 
