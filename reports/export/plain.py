@@ -27,6 +27,14 @@ FORMAT = 1
 SOFTWARE = ("torch", "optuna", "ray", "staged-tuner")
 """What a result depends on, beside Python."""
 
+DECIDED_BY = {
+    "stage1": ("lr", "step_nums"),
+    "stage2": ("batch_size", "momentum"),
+    "stage3": ("schedule",),
+    "stage4": ("recipe",),
+}
+"""What each stage decides, also where it leaves it as it was. Another recipe is a person's elsewhere."""
+
 EXPECTED = {
     "a valid integer": "a whole number",
     "a valid number": "a number",
@@ -113,16 +121,14 @@ def decided(store: Store, study: str) -> Sequence[Decision]:
 
 
 def origins(decisions: Sequence[Decision]) -> dict[str, str]:
-    """Where each of the last winner's values was decided: the last stage that changed it."""
+    """Where each of the last winner's values was decided: the last stage that was to, or that changed it. What none was to, such
+    as the batch size before stage 2, is not named."""
     where: dict[str, str] = {}
     before: dict[str, object] = {}
     for decision in decisions:
         now = decision.winner.describe()
-        where |= {
-            name: decision.stage
-            for name, value in now.items()
-            if before.get(name) != value and name not in ("seed", "optimizer", "recipe")
-        }
+        changed = {name for name in now if before and before.get(name) != now[name]} - {"seed", "optimizer", "recipe"}
+        where |= {name: decision.stage for name in now if name in {*DECIDED_BY.get(decision.stage, ()), *changed}}
         before = now
     return where
 
@@ -199,7 +205,7 @@ def _quoted(content: Any) -> Any:
 
 
 def _beside(part: CommentedMap, key: str, words: str) -> None:
-    if key == "schedule":  # its value begins on the next line, where ruamel would put the comment
+    if key in ("schedule", "recipe"):  # its value begins on the next line, where ruamel would put the comment
         part.yaml_set_comment_before_after_key(key, before=words, indent=2)
     else:
         part.yaml_add_eol_comment(words, key, column=28)

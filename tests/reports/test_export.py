@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.export import read_export, write_export
+from reports.export.plain import origins
 from reports.reading import LARGEST
 from studies.errors import InputError, StorageError
 from studies.plan import Plan, Segment, constant
 from studies.recipe import Recipe
 from studies.schedule import Constant, Cosine, Exponential, Linear, Sqrt, Warmup
-from tests.reports.sample import HOSTILE, stage1, stage3
+from tests.reports.sample import HOSTILE, stage1, stage3, study
 
 rates = st.floats(1e-12, 1e6)
 schedules = st.one_of(
@@ -77,6 +78,24 @@ def test_it_tells_a_reader_what_is_what(tmp_path):
     for line in ("lr: 0.1  # decided by stage1", "step_nums: 6000  # optimizer updates; decided by stage2", "mean over 3 seeds"):
         assert line.replace(" ", "") in text.replace(" ", "")
     assert "shape: exponential, lr: 0.1, interval: 400, factor: 0.5}" in text
+
+
+def test_each_value_names_the_stage_that_was_to_decide_it(tmp_path):
+    first, second, third = (stage.decision for stage in study())
+    own = {"lr": "stage1", "step_nums": "stage1"}
+    assert origins([first]) == own
+    kept = second.model_copy(update={"winner": first.winner})
+    assert origins([first, kept]) == own | {"batch_size": "stage2", "momentum": "stage2"}
+    longer = first.winner.but(batch_size=128).to(9000)
+    scaled = constant(longer, 0.2, 9000)
+    assert origins([first, second.model_copy(update={"winner": scaled})]) == {
+        **dict.fromkeys(("lr", "step_nums", "batch_size", "momentum", "schedule"), "stage2")
+    }
+    tricks = third.model_copy(update={"stage": "stage4", "winner": third.winner.but(recipe=Recipe(mixup=0.4))})
+    assert origins([first, kept, tricks])["recipe"] == "stage4"
+    text = written(tmp_path / "best.yaml", tricks.winner, origins={"recipe": "stage4"}).read_text()
+    assert "  # decided by stage4\n  recipe:\n    mixup:" in text
+    assert read_export(tmp_path / "best.yaml").plan == tricks.winner
 
 
 def test_a_winner_of_one_seed_has_no_interval(tmp_path):
