@@ -68,8 +68,10 @@ def write_for(
 
 
 def _common(plan: Plan) -> Plan:
-    """Heavy ball whose velocity follows the rate is what everybody else calls SGD (arXiv:1706.02677, 3, remark 2)."""
-    if plan.optimizer != "heavyball" or not plan.recipe.momentum_correction:
+    """Heavy ball whose velocity follows the rate is what everybody else calls SGD (arXiv:1706.02677, 3, remark 2); so is one that
+    has nothing to follow."""
+    steady = not plan.momentum or [segment.rate.shape for segment in plan.segments] == ["constant"]
+    if plan.optimizer != "heavyball" or not (plan.recipe.momentum_correction or steady):
         return plan
     return plan.but(optimizer="sgd", recipe=plan.recipe.model_copy(update={"momentum_correction": None}))
 

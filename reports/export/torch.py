@@ -75,7 +75,7 @@ def written(plan: Plan, examples: int | None) -> tuple[str, tuple[str, ...]]:
     """The file; of the recipe it has the weight decay. Raises: Unsayable."""
     notes = left(plan, "this loop", ("weight_decay",))
     if plan.optimizer not in OPTIMIZERS:
-        raise Unsayable(f"the optimizer {plan.optimizer!r} is the task's own")
+        raise Unsayable(f"PyTorch has no optimizer {plan.optimizer!r}")
     decay = plan.recipe.weight_decay
     spared = decay is not None and not decay.biases_and_norms
     optimizer = OPTIMIZERS[plan.optimizer].format(

@@ -306,15 +306,16 @@ def trained(optimizer, parameter, plan):
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
-def test_heavy_ball_whose_velocity_follows_the_rate_is_sgd(trainer, tmp_path):
-    plan = path(glide(Linear, 60), optimizer="heavyball", recipe=Recipe(momentum_correction=True))
+@pytest.mark.parametrize("segment, followed", [(glide(Linear, 60), True), (hold(60), None)])
+def test_heavy_ball_whose_velocity_follows_the_rate_is_sgd(trainer, segment, followed, tmp_path):
+    plan = path(segment, optimizer="heavyball", recipe=Recipe(momentum_correction=followed))
     theirs = RATES[trainer](written(trainer, plan, tmp_path)[0])[1]
     assert type(theirs) is torch.optim.SGD and not theirs.defaults["nesterov"]
     one, other = (nn.Parameter(torch.tensor([3.0])) for _ in range(2))
     sgd = torch.optim.SGD([other], momentum=plan.momentum)
     assert trained(make_optimizer(Held(one), plan), one, plan) == pytest.approx(trained(sgd, other, plan), rel=1e-5)
     with pytest.raises(InputError, match=f"--format {trainer}: .*'heavyball'.*: yaml, json$"):
-        written(trainer, plan.but(recipe=Recipe()), tmp_path)
+        written(trainer, path(glide(Linear, 60), optimizer="heavyball"), tmp_path)
 
 
 def test_an_optimizer_of_the_tasks_own_has_no_words(tmp_path):
