@@ -149,7 +149,7 @@ function hover(line) {
 
 // A vertical or horizontal line right across.
 function rule(line, panel, number) {
-  const [x0, x1] = line.in[0] === "part" ? [0, 1] : line.x.map((value) => logarithm(panel.x, value) && value);
+  const [x0, x1] = line.in[0] === "part" ? [0, 1] : line.x;
   const [y0, y1] = line.in[1] === "part" ? [0, 1] : line.y;
   const [xref, yref] = [where(line.in[0], "x", number), where(line.in[1], "y", number)];
   const look = { color: colour(line.colour), width: line.width, dash: line.dashed ? "6px,3px" : "solid" };

@@ -119,8 +119,13 @@ function say(form) {
 
 async function copy(button) {
   const label = (button.dataset.label ??= button.innerHTML);
-  await navigator.clipboard.writeText(button.dataset.copy);
-  button.textContent = "Copied";
+  let copied = true;
+  if (navigator.clipboard) await navigator.clipboard.writeText(button.dataset.copy);
+  else { // browsers have none for a page that came from another machine by plain http
+    getSelection().selectAllChildren(button.parentElement.querySelector("code"));
+    copied = document.execCommand("copy");
+  }
+  button.textContent = copied ? "Copied" : "Selected";
   setTimeout(() => (button.innerHTML = label), 1500);
 }
 

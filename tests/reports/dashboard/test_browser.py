@@ -211,6 +211,16 @@ def test_what_a_form_asks_for_is_said_as_a_command_and_done_by_keyboard(chromium
         assert server.starts("daisies") == []
 
 
+def test_a_command_is_copied_from_a_page_of_another_machine_too(chromium, server):
+    with browsing(chromium, server) as page:
+        page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")  # as by plain http
+        page.goto(f"{server.base}/studies/flowers")
+        button = page.locator("#go-on [data-copy]").first
+        button.click()
+        eventually(lambda: button.inner_text() in ("Copied", "Selected"))
+        assert page.evaluate("String(getSelection())") == button.get_attribute("data-copy")
+
+
 def test_a_curve_says_whose_it_is_and_leads_to_its_trial(chromium, server):
     with browsing(chromium, server) as page:
         page.goto(f"{server.base}/studies/flowers")
