@@ -7,6 +7,7 @@ depends on its company. They agree with training alone up to rounding.
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 from typing import Any
@@ -33,6 +34,9 @@ ALIKE = 0.1
 
 FUSIBLE = {"dropout", "init", "clip", *augment.IMAGES, *mixing.BLENDS, *mixing.SOFT}
 """Parts of a recipe that are done by the time when a batch goes through the models, or by the models, or here."""
+
+# A probe measures whether what torch batches slowly pays all the same; nobody need file an issue.
+warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
 
 
 class Fused:

@@ -279,6 +279,16 @@ class Attentive(Plain):
         return nn.Sequential(nn.Linear(3, 12), nn.Unflatten(1, (3, 4)), layer, nn.Flatten(), nn.Linear(12, 2))
 
 
+class Bagged(Plain):
+    """torch knows no fast way of batching what it does."""
+
+    def data(self):
+        return [((inputs > 0).long(), labels) for inputs, labels in super().data()]
+
+    def model(self):
+        return nn.Sequential(nn.EmbeddingBag(2, 4), nn.Linear(4, 2))
+
+
 class Idle(Plain):
     """A parameter of the model is never used."""
 

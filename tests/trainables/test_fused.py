@@ -9,7 +9,7 @@ import torch
 
 from studies.finish import Pruned
 from studies.plan import Plan, constant
-from tests.trainables.helpers import same, workload
+from tests.trainables.helpers import in_another_process, same, workload
 from trainables import fused
 from trainables.fused import Fused, fused_from, hindrance
 from trainables.supervised import Supervised
@@ -219,6 +219,14 @@ def test_models_are_fused_from_as_many_on_as_were_clearly_faster(monkeypatch, al
     monkeypatch.setattr(fused, "_seconds", lambda work: (work(), next(took))[1])
     found, words = fused_from(lanes("Plain", rates=[0.01] * 32, momenta=[0.9] * 32))
     assert found == fewest and words.startswith("32 fused train ")
+
+
+def test_what_torch_batches_slowly_is_said_to_be_so_by_a_measurement_alone():
+    process = in_another_process(
+        "import warnings; from tests.trainables.test_fused import *\n"
+        "with warnings.catch_warnings(record=True) as told: print(*fused_from(lanes('Bagged'), always=True), *told)"
+    )
+    assert process.communicate(timeout=120)[0] == "1 fused\n"
 
 
 def test_a_parameter_that_is_not_used_stays():
