@@ -6,6 +6,7 @@ import sys
 SCRIPT = """
 import sys
 from studies.plan import Plan, constant
+from trainables.checkup import checkup
 from trainables.recipe.optimizers import OPTIMIZERS
 from trainables.task import load_task
 
@@ -18,6 +19,7 @@ def trained(optimizer):
 
 torchs = sorted(OPTIMIZERS.keys() - {"lars"})  # timm brings the compiler along
 eagerly = {optimizer: trained(optimizer) for optimizer in torchs}
+assert list(checkup(digits, Plan(), "cpu", 1))
 assert not [name for name in sys.modules if name.startswith(("torch._dynamo", "sklearn"))]
 
 import torch

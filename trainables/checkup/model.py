@@ -10,6 +10,7 @@ from torch import nn
 
 from studies.plan import Plan
 from trainables.checkup.finding import Finding, Verdict
+from trainables.eager import eager
 from trainables.randomness import seed_everything
 from trainables.supervised import Supervised, call, checked_loss, fresh_model
 from trainables.task import Supervision, Task
@@ -219,10 +220,12 @@ def _overfits(task: Task, plan: Plan, inputs, targets, device: str, words: str, 
     for rate in RATES:
         model = fresh_model(task, plan.seed).to(device)
         _settle(model)
-        optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
+        with eager():
+            optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
         for step in range(STEPS):
             seed_everything(plan.seed, step)
-            optimizer.zero_grad(set_to_none=True)
+            with eager():
+                optimizer.zero_grad(set_to_none=True)
             loss = checked_loss(task.loss(call(model, inputs), targets))
             value, steps = loss.item(), steps + 1
             began = value if math.isnan(began) else began
@@ -234,7 +237,8 @@ def _overfits(task: Task, plan: Plan, inputs, targets, device: str, words: str, 
             if not math.isfinite(value) or time.monotonic() > until:
                 break
             loss.backward()
-            optimizer.step()
+            with eager():
+                optimizer.step()
         if time.monotonic() > until:
             break
     if not math.isfinite(most):
