@@ -42,7 +42,7 @@ AILING = {
 
 
 def found(spec):
-    return {check.name: check for check in checkup(load_task(spec), Plan(), "cpu", 20)}
+    return {check.name: check for check in checkup(load_task(spec), Plan(), "cpu", 60)}
 
 
 @pytest.mark.parametrize("name", AILING)
