@@ -231,7 +231,8 @@ class Case:
         )
 
     def trembles(self) -> Finding | None:
-        """method/001: too small a batch, or a rate too high that jumps to and fro across the valley."""
+        """method/001: too small a batch, or a rate too high that jumps to and fro across the valley. Either way the rate is too
+        high for the batch, so it must not follow when that grows: the noise of the updates goes with lr / B."""
         half = [value for step, value in self.raw if step > self.end / 2]
         jitter = _jitter(half)
         if len(half) < FEWEST or self.fall <= 0 or jitter <= TREMBLE * self.fall:
@@ -240,8 +241,8 @@ class Case:
         return Finding(
             "oscillates",
             f"the training loss jumps by {number(jitter, 2)} between evaluations, {jitter / self.fall:.0%} of its descent",
-            "the batch is too small or the rate too high: try larger batches, whose rate follows",
-            self._stage("stage2", "--batch-sizes", f"{size},{2 * size},{4 * size}"),
+            "the batch is too small or the rate too high: try larger batches at the same rate, or lower rates",
+            self._stage("stage2", "--batch-sizes", f"{size},{2 * size},{4 * size}", "--lr-scaling", "none"),
         )
 
     def not_falling(self) -> Finding:
@@ -272,7 +273,8 @@ class Case:
         return Finding(
             "does not fall",
             saw,
-            "dead units, gradients that vanish or explode, wrong labels, inputs that are not normalised, or a rate far off",
+            "dead units, gradients that vanish or explode, wrong labels, inputs that are not normalised, a rate far off, or too "
+            "much regularisation",
             self._stage("stage1", "--refine") if recorded else shlex.join(["tune", "check", self.task, *self.data]),
         )
 
@@ -327,7 +329,8 @@ class Case:
         return Finding(
             "validation worsens while training improves",
             f"validation's loss was best at step {best:,}, {number(low, 3)}, and is {number(late, 3)} at step {self.end:,}",
-            "what is learnt after that does not hold elsewhere: train fewer steps, on more or augmented data, or a smaller model",
+            "what is learnt after that does not hold elsewhere: train fewer steps, on more or augmented data, a smaller model, "
+            "or regularise it (stage 4)",
             self.study.command("run", "--study", f"{self.study.name}-short", *shorter),
         )
 

@@ -107,6 +107,9 @@ def test_commands_can_be_typed_as_they_stand(tmp_path):
     commands = {len(decided): diagnose(flat, ACCURACY, [], FLOWERS, decided)[0].command for decided in ((), ("stage1", "stage2"))}
     assert commands[0].startswith("tune run --study flowers --starts ")
     assert commands[2].startswith("tune stage3 --study flowers --starts ")
+    shaking, steady = DRAWN["to and fro"][:2]
+    [shakes] = diagnose(shaking, ACCURACY, steady, FLOWERS, ("stage1",))  # a rate that followed would shake as before
+    assert shakes.command == "tune stage2 --study flowers --batch-sizes 64,128,256 --lr-scaling none"
     [overfits] = diagnose(large, ACCURACY, [], FLOWERS, ("stage1",))
     assert overfits.command == "tune run --study flowers && tune stage4 --study flowers"
     away = replace(FLOWERS, settings={"workdir": str(tmp_path / "my runs")}, storage=f"sqlite:///{tmp_path}/my runs/studies.db")
