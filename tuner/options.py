@@ -110,9 +110,10 @@ STAGE2 = {
     "trials": _option(int, "Pairs that a random search draws; 12 if not given."),
     "lr_scaling": _option(str, "How the rate follows the batch: linear (default), sqrt or none."),
     "warmup": _option(bool, "Warm up to a rate that grew much (the default).", "--warmup/--no-warmup"),
+    "warmup_shape": _option(str, "gradual (default), or constant, at the old rate: for fine-tuning, detection, segmentation."),
 }
 STAGE3 = {
-    "starts": _list(int, "Steps at which decay begins; shortly before the validation's peak if not given."),
+    "starts": _list(int, "Steps at which decay begins, 0 the first; shortly before the validation's peak if not given."),
     "factors": _list(float, "Factors of the decay; 0.5,0.1 if not given."),
     "intervals": _list(int, "Steps between its drops; a quarter and an eighth of the tail if not given."),
     "lazy_interval": _option(int, "Steps between recomputations of linear and cosine rates; 100 if not given."),

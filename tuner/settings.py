@@ -84,8 +84,9 @@ class Settings(Value):
     trials: Count = 12
     lr_scaling: Literal["linear", "sqrt", "none"] = "linear"
     warmup: bool = True
+    warmup_shape: Literal["gradual", "constant"] = "gradual"
 
-    starts: tuple[Count, ...] = ()
+    starts: tuple[Natural, ...] = ()
     factors: Annotated[tuple[Share, ...], Field(min_length=1)] = stage3.FACTORS
     intervals: tuple[Count, ...] = ()
     lazy_interval: Count = 100

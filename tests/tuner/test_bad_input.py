@@ -520,7 +520,7 @@ INTS = ["", "x", "1.5", "nan", "inf", "-1", "1e3", "\u00e9", "0x10", "9" * 30, "
 FLOATS = ["", "x", "nan", "inf", "-inf", "-1", "1e999", "\u00e9", "1,5", "0x1p3", "9" * 5000]
 LISTS = ["", "x", ",", "1,", "1,,2", "nan", "inf", "-1", "1;2", "[1]", "\u00e9", "0.1,x", "1 2", "9" * 5000, "x," * 5000]
 WORDS = ["", "x", "AUTO", "\u00e9", "x" * 5000, "a\nb", "\x1b[2J"]
-CHOICES = {"runner", "device", "mode", "search", "lr_scaling"}
+CHOICES = {"runner", "device", "mode", "search", "lr_scaling", "warmup_shape"}
 """The options whose words are from a list; those of all others are names and places, with tables of their own."""
 
 

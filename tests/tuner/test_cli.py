@@ -43,7 +43,7 @@ BAD = {
     "a factor of one": ["stage3", "--factors", "1"],
     "a factor of zero": ["stage3", "--factors", "0"],
     "an interval of zero": ["stage3", "--intervals", "0"],
-    "a start of zero": ["stage3", "--starts", "0"],
+    "a negative start": ["stage3", "--starts=-1"],
     "a check of nothing": ["check"],
     "a check of no task": ["check", "no-such-task"],
     "a finish of an unknown study": ["finish", "nobody"],

@@ -17,13 +17,13 @@ DIGITS, ACCURACY = load_task("digits"), Metric(name="accuracy", mode="max")
 def test_a_stage_gets_what_is_set_for_it():
     settings = Settings(
         eval_examples=640, max_steps=100, lrs=(0.1,), refine=True, exhaustive=True, repeats=2, early_looks=1,
-        batch_sizes=(8, 64), momenta=(0.5,), search="random", trials=5, lr_scaling="sqrt", warmup=False,
+        batch_sizes=(8, 64), momenta=(0.5,), search="random", trials=5, lr_scaling="sqrt", warmup=False, warmup_shape="constant",
         starts=(50,), factors=(0.3,), intervals=(7,), lazy_interval=9, folds=4, prune=0.2, skip=("shift",),
     ).resolve(DIGITS)  # fmt: skip
     near = {"exhaustive": True, "within": settings._shared, "early_looks": 1}
     stages = [
         Stage1(ACCURACY, 640, 100, (0.1,), refine=True, **near),
-        Stage2(ACCURACY, 640, (8, 64), (0.5,), "random", 5, "sqrt", False, 2, **near),
+        Stage2(ACCURACY, 640, (8, 64), (0.5,), "random", 5, "sqrt", False, 2, **near, warmup_shape="constant"),
         Stage3(ACCURACY, 640, (50,), (0.3,), (7,), 9, 2),
         Stage5(ACCURACY, (settings.start,), 4, 0.2, False, ("shift",), 2),
     ]

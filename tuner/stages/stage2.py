@@ -71,7 +71,8 @@ class Stage2(Search):
     """The search over batch size and momentum, around the cell in which stage 1 looked (which it gets for nothing).
 
     search: "grid" takes all pairs, "random" draws `samples` pairs from the ranges that the lists span (log-uniform in the
-    batch size and in 1 - momentum). lr_scaling: how the rate follows the batch; warmup: up to a rate that grew.
+    batch size and in 1 - momentum). lr_scaling: how the rate follows the batch; warmup: up to a rate that grew; warmup_shape: by
+    a rate that grows, or by the old one, which method/003 has found good for fine-tuning, detection and segmentation.
     repeats: seeds for each leader, the first included. exhaustive: leave nobody behind. within: the nearest plan that can be
     trained, if there are bounds; None if there is none. early_looks: evaluations within the first interval.
     """
@@ -88,6 +89,7 @@ class Stage2(Search):
     exhaustive: bool = False
     within: Callable[[Plan], Plan | None] = lambda plan: plan
     early_looks: int = 0
+    warmup_shape: Literal["gradual", "constant"] = "gradual"
     name: str = "stage2"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
@@ -142,8 +144,9 @@ class Stage2(Search):
         if growth * slip <= GROWTH or not self.warmup:
             return cell.then(Segment(steps=steps, rate=Constant(lr=lr)))
         warm = max(1, round(WARMUP_SHARE * steps))
-        ramp = Segment(steps=warm, rate=Warmup(start=start.lr, lr=lr, over=warm))
-        return cell.then(ramp).then(Segment(steps=max(1, steps - warm), rate=Constant(lr=lr)))
+        gradual = self.warmup_shape == "gradual"
+        rate = Warmup(start=start.lr, lr=lr, over=warm) if gradual else Constant(lr=start.lr)
+        return cell.then(Segment(steps=warm, rate=rate)).then(Segment(steps=max(1, steps - warm), rate=Constant(lr=lr)))
 
     def _length(self, start: Plan, cell: Plan) -> int:
         """As many examples as the start has, in steps of this cell."""

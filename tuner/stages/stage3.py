@@ -56,9 +56,10 @@ class Tail:
 class Stage3(Search):
     """The learning-rate decay.
 
-    starts: steps at which the classic decay begins; () for shortly before the peak. factors: of the exponential decay.
+    starts: steps at which the decays begin; () for shortly before the peak. factors: of the exponential decay.
     intervals: steps between its drops; () for a quarter and an eighth of the tail. lazy_interval: steps between the
-    recomputations of linear, cosine and square-root rates. repeats: seeds for each leader.
+    recomputations of linear, cosine and square-root rates, or a tenth of their length, if that is less. repeats: seeds for each
+    leader.
     """
 
     metric: Metric
@@ -129,14 +130,18 @@ class Stage3(Search):
         return trials + results.see([plan for plan in dict.fromkeys(later) if plan not in known])
 
     def candidates(self, start: Plan, peak: int) -> list[tuple[Plan, Tail]]:
-        """The decays that are tried, and how each goes. Those that begin before the old peak must have come down to half
-        the rate when they get there (the text's one rule)."""
-        begins = self._begins(start, peak)
-        tails = [(self._fork(start, begin, tail), tail) for begin in begins for tail in self._shapes(start, begin)]
-        return [(plan, tail) for plan, tail in tails if not tail.classic or self._halved(start, plan, peak)]
+        """The decays that are tried, besides the lazy one, and how each goes. The classic ones that begin before the old peak
+        must have come down to half the rate when they get there (the text's one rule)."""
+        tails, lazy = self._forked(start, peak), self._lazy(start)
+        return [(plan, tail) for plan, tail in tails if plan != lazy and not (tail.classic and self._high(start, plan, peak))]
 
-    def _halved(self, start: Plan, plan: Plan, peak: int) -> bool:
-        return not _begin(plan) < peak < plan.steps or plan.at(peak) <= start.lr / 2
+    def _forked(self, start: Plan, peak: int) -> list[tuple[Plan, Tail]]:
+        begins = self._begins(start, peak)
+        return [(self._fork(start, begin, tail), tail) for begin in begins for tail in self._shapes(start, begin)]
+
+    def _high(self, start: Plan, plan: Plan, peak: int) -> bool:
+        """Whether it leaves more than half of the rate at the old peak."""
+        return _begin(plan) < peak < plan.steps and plan.at(peak) > start.lr / 2
 
     def _begins(self, start: Plan, peak: int) -> list[int]:
         if not self.starts:
@@ -145,12 +150,18 @@ class Stage3(Search):
 
     def _outside(self, start: Plan) -> list[int]:
         """Of the starts that are asked for, those where there is no constant rate to decay: in the warm-up it would jump up."""
-        return [begin for begin in self.starts if not _begin(start) < begin < start.steps]
+        return [begin for begin in self.starts if not _begin(start) <= begin < start.steps]
 
     def _left_out(self, start: Plan) -> list[str]:
         outside = ", ".join(map(str, self._outside(start)))
-        told = f"--starts: expected steps between {_begin(start)} and {start.steps}, where the rate is constant; got {outside}"
+        told = f"--starts: expected steps from {_begin(start)} to {start.steps - 1}, where the rate is constant; got {outside}"
         return [told] if outside else []
+
+    def _too_high(self, start: Plan, peak: int) -> list[str]:
+        """What was asked for is not left out without a word."""
+        tails = [_label(plan) for plan, tail in self._forked(start, peak) if tail.classic and self._high(start, plan, peak)]
+        half = f"more than half of the rate would be left at step {peak}, where validation was best"
+        return [f"{', '.join(tails)}: not tried, as {half}"] if tails else []
 
     def _rounded(self, start: Plan, *begins: int) -> list[int]:
         """Down to whole evaluation intervals, where the trunk has its checkpoints; within the last segment of the start."""
@@ -236,6 +247,7 @@ class Stage3(Search):
             tie=best.tie,
             warnings=(
                 *self._left_out(control[0].plan),
+                *self._too_high(control[0].plan, peak),
                 *_broken([trial for trials in [*leaders, tails] for trial in trials]),
             ),
             words=(

@@ -52,6 +52,8 @@ def test_the_rate_follows_batch_and_momentum_and_is_warmed_up_to_where_it_grew()
     assert wide.lr == pytest.approx(0.4)
     assert isinstance(wide.segments[0].rate, Warmup) and wide.at(0) < 0.15 and wide.at(wide.steps - 1) == pytest.approx(0.4)
     assert slow.lr == pytest.approx(1.0) and slow.at(0) < 0.15  # momentum would have been a warm-up
+    flat = replace(STAGE, warmup_shape="constant").at(START, 256, 0.9)
+    assert flat.steps == wide.steps and flat.at(wide.segments[0].steps - 1) == 0.1 and flat.lr == wide.lr
     assert len(STAGE.at(START, 32, 0.9).segments) == len(STAGE.at(START, 128, 0.9).segments) == 1
     assert Stage2(ACCURACY, 1_280, lr_scaling="none").at(START, 256, 0.0).lr == 0.1
     assert Stage2(ACCURACY, 1_280, lr_scaling="sqrt").at(START, 256, 0.9).lr == pytest.approx(0.2)

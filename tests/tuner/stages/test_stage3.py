@@ -96,6 +96,21 @@ def test_what_is_asked_for_is_tried():
     }
 
 
+def test_what_is_asked_for_and_not_tried_is_named():
+    stage = Stage3(ACCURACY, 1_000, factors=(0.9, 0.5), intervals=(500,))
+    told = "x 0.9 every 500 from step 2700: not tried, as more than half of the rate would be left at step 3100"
+    assert [warning for warning in conclude(terrain(0.05), stage)[0].warnings if warning.startswith(told)]
+    assert not any("not tried" in warning for warning in conclude(terrain(0.05))[0].warnings)
+
+
+def test_a_decay_may_start_at_the_first_step():
+    """As the cosine of method/002 does."""
+    plans = [plan for plan, _ in Stage3(ACCURACY, 1_000, starts=(0,)).candidates(START, peak=3_000)]
+    assert {len(plan.segments) for plan in plans} == {1}
+    shapes = [plan.segments[0].rate.shape for plan in plans]
+    assert "cosine" in shapes and "linear" not in shapes  # which is the lazy one
+
+
 def test_every_decay_forks_from_the_trunk():
     _, study, _ = conclude(terrain(0.05))
     tails = [
@@ -138,12 +153,12 @@ def test_a_warm_up_stays_what_it_was():
 
 
 def test_starts_outside_of_the_constant_rate_are_named_and_none_at_all_is_an_error():
-    told = "--starts: expected steps between 500 and 6000, where the rate is constant; got 100, 500, 6000"
-    stage = Stage3(ACCURACY, 1_000, starts=(100, 500, 6_000, 2_000))
+    told = "--starts: expected steps from 500 to 5999, where the rate is constant; got 100, 499, 6000"
+    stage = Stage3(ACCURACY, 1_000, starts=(100, 499, 6_000, 2_000))
     study = Notebook()
     assert told in run_stage(stage, WARMED, study, Pencil(terrain(0.05), 1_000)).warnings
     assert {sum(s.steps for s in row.plan.segments[:-1]) for row in study.rows} == {500, 2_000}  # the lazy one's and what is left
     runner = Pencil(terrain(0.05), 1_000)
     with pytest.raises(StageError, match=f"stage3: {told}$"):
-        run_stage(Stage3(ACCURACY, 1_000, starts=(100, 500, 6_000)), WARMED, Notebook(), runner)
+        run_stage(Stage3(ACCURACY, 1_000, starts=(100, 499, 6_000)), WARMED, Notebook(), runner)
     assert not runner.asked
