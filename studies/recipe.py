@@ -65,7 +65,7 @@ class Part(_Choices):
 class WeightDecay(Part):
     """Weight decay, as the optimizer has it: L2 in the gradient, decoupled in adamw; text 001 begins with 1e-4.
 
-    biases_and_norms: whether they decay, too; text 002 (He et al. 2018, arXiv:1812.01187, 3.1) spares them.
+    biases_and_norms: whether they decay, too; the paper that text 002 is about (arXiv:1812.01187, 3.1) spares them.
     """
 
     rate: Positive
@@ -73,13 +73,22 @@ class WeightDecay(Part):
 
 
 class Dropout(Part):
-    """The probability of every dropout layer of the model (Srivastava et al. 2014; text 001)."""
+    """The probability of every dropout layer of the model, 0 for none of it (Srivastava et al. 2014; text 001)."""
 
-    p: Share
+    p: Annotated[float, Field(strict=True, ge=0, lt=1)]
+
+
+class L1(Part):
+    """The sum of the parameters' sizes, times this, counts in the loss, so that many come near 0 (text 001)."""
+
+    rate: Positive
 
 
 class LabelSmoothing(Part):
-    """The labels are mixed with so much of a uniform distribution (Szegedy et al. 2015, arXiv:1512.00567, 7; text 002)."""
+    """The labels are mixed with so much of a uniform distribution (Szegedy et al. 2015, arXiv:1512.00567, 7; text 002).
+
+    The model is less sure of its answers then: thresholds for them are to be set anew.
+    """
 
     smoothing: Share
 
@@ -118,6 +127,13 @@ class Crop(Part):
     padding: Count = 4
 
 
+class Rotate(Part):
+    """Images are turned by up to so many degrees, and zoomed by factors in [1 - zoom, 1 + zoom]; zeros come in (text 001)."""
+
+    degrees: Annotated[float, Field(strict=True, gt=0, le=180)] = 15.0
+    zoom: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
+
+
 class ColorJitter(Part):
     """Brightness, contrast and saturation change by factors in [1 - x, 1 + x], in random order (text 002).
 
@@ -153,6 +169,12 @@ class Cutout(Part):
     """A square of so many pixels, its centre anywhere in the image, becomes zeros (arXiv:1708.04552; text 001)."""
 
     size: Count
+
+
+class Noise(Part):
+    """Gaussian noise of this deviation, in the inputs' own unit, is added to them (text 001)."""
+
+    deviation: Positive
 
 
 class EarlyStopping(Part):
@@ -265,16 +287,19 @@ class Recipe(_Choices):
 
     weight_decay: WeightDecay | None = None
     dropout: Dropout | None = None
+    l1: L1 | None = None
     label_smoothing: LabelSmoothing | None = None
     mixup: MixUp | None = None
     cutmix: CutMix | None = None
     sample_pairing: SamplePairing | None = None
     flip: Flip | None = None
     crop: Crop | None = None
+    rotate: Rotate | None = None
     color_jitter: ColorJitter | None = None
     randaugment: RandAugment | None = None
     autoaugment: AutoAugment | None = None
     cutout: Cutout | None = None
+    noise: Noise | None = None
     early_stopping: EarlyStopping | None = None
     init: Init | None = None
     freeze: Freeze | None = None
@@ -326,9 +351,12 @@ class Recipe(_Choices):
 ELSEWHERE = {
     "shake_shake": "a network, trainables.models.shakeshake26 or --task cifar10:shakeshake26 (text 001)",
     "shakedrop": "a network, trainables.models.shakedrop110 or --task cifar10:shakedrop110 (text 001)",
-    "warmup": "stage 2 warms up to a rate that grew much, unless --no-warmup (texts 002, 003)",
+    "gaussian_blur": "left out, as grayscale is: of no use unless the data are such (text 002)",
+    "sync_batch_norm": "--processes on GPUs has it by itself (texts 002, 003)",
+    "warmup": "stage 2 warms up to a rate that grew much, unless --no-warmup; see --warmup-shape, too (texts 002, 003)",
     "schedule": "stage 3 finds the decay (text 004)",
-    "optimizer": "--optimizer names it (text 001)",
+    "restarts": "in best.yaml a segment of the schedule may be cosines, shape: restarts with over and growth (text 002)",
+    "optimizer": "--optimizer names it; in best.yaml a segment of the schedule may have its own, adam, then sgd (text 001)",
 }
 """Where the rest of what the texts name is, by the name under which it might be looked for."""
 

@@ -32,7 +32,7 @@ AGREEMENT = 1e-4
 ALIKE = 0.1
 """Relative difference of gradients from which on it is not rounding: small losses hide that a parameter gets none."""
 
-FUSIBLE = {"dropout", "init", "clip", *augment.IMAGES, *mixing.BLENDS, *mixing.SOFT}
+FUSIBLE = {"dropout", "init", "clip", "noise", *augment.IMAGES, *mixing.BLENDS, *mixing.SOFT}
 """Parts of a recipe that are done by the time when a batch goes through the models, or by the models, or here."""
 
 # A probe measures whether what torch batches slowly pays all the same; nobody need file an issue.

@@ -15,7 +15,7 @@ from studies.trial import Metric
 from trainables import finish, recipe
 from trainables.eager import eager
 from trainables.randomness import seed_everything
-from trainables.recipe import large_batch, precision
+from trainables.recipe import large_batch, precision, regularize
 from trainables.recipe.stopping import Stopping
 from trainables.split import Split, shown
 
@@ -86,6 +86,11 @@ class Supervised:
         """What of the plan is carried out only nearly, in words."""
         return tuple(large_batch.approximations(self.model)) if self.plan.recipe.accumulate else ()
 
+    @property
+    def regularisation(self) -> tuple[str, ...]:
+        """What of it keeps the model from learning by heart, in words."""
+        return tuple(regularize.regularisation(self.model, self.optimizer, self.plan.recipe))
+
     def train(self, steps: int, lr: float) -> float:
         if (optimizer := self.plan.optimizer_at(self.step)) != self._chosen:
             self._choose(optimizer)
@@ -141,6 +146,8 @@ class Supervised:
         with eager():
             self.optimizer.zero_grad(set_to_none=True)
         loss = self._gradients(inputs, targets)
+        if self.plan.recipe.l1:
+            regularize.shrink(self.model, self.plan.recipe.l1.rate)
         if clip := self.plan.recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), clip.norm)
         measured = self.step % RATIO_EVERY == 0

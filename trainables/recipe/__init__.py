@@ -56,6 +56,8 @@ def changes(recipe: Recipe, loss: Callable, inputs: Any, targets: Any, outputs: 
     for name, part in on.items():
         if name in augment.IMAGES or name == "cutmix":
             augment.check_images(name, inputs, getattr(part, augment.TAKEN.get(name, ""), 0))
+        if name == "noise":
+            augment.check_floats(name, inputs)
         if name in mixing.BLENDS:
             mixing.check_inputs(name, inputs)
         if name in mixing.SOFT:

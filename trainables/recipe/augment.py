@@ -1,9 +1,11 @@
 """How are images changed on their way into training, each in its own way?
 
 Functions of images of shape (batch, channels, height, width), floats or bytes, that draw from torch's own generator. What is
-cheap goes over the whole batch at once; torchvision's, which treat a batch as one image, take one image after another.
+cheap goes over the whole batch at once; torchvision's, which treat a batch as one image, take one image after another. Noise
+is for all inputs that are floats.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -13,7 +15,7 @@ from studies.recipe import Recipe
 
 Alter = Callable[[torch.Tensor], torch.Tensor]
 
-IMAGES = ("flip", "crop", "color_jitter", "randaugment", "autoaugment", "cutout")
+IMAGES = ("flip", "crop", "rotate", "color_jitter", "randaugment", "autoaugment", "cutout")
 """The parts that are for images, in the order in which they are done."""
 
 TAKEN = {"crop": "padding", "cutout": "size"}
@@ -24,16 +26,19 @@ COLOURS = ("color_jitter", "randaugment", "autoaugment")
 
 
 def augmentations(recipe: Recipe) -> Iterator[Alter]:
-    """What the recipe does to images, in order."""
+    """What the recipe does to inputs, in order."""
     made = {
         "flip": lambda part: lambda images: flipped(images, part.p, part.vertical),
         "crop": lambda part: lambda images: cropped(images, part.padding),
+        "rotate": lambda part: lambda images: turned(images, part.degrees, part.zoom),
         "color_jitter": _jitter,
         "randaugment": _randaugment,
         "autoaugment": _autoaugment,
         "cutout": lambda part: lambda images: cut_out(images, part.size),
     }
     yield from (made[name](getattr(recipe, name)) for name in IMAGES if getattr(recipe, name))
+    if recipe.noise:
+        yield lambda inputs: inputs + recipe.noise.deviation * torch.randn_like(inputs)
 
 
 def check_images(name: str, images: object, pixels: int = 0) -> None:
@@ -53,6 +58,13 @@ def check_images(name: str, images: object, pixels: int = 0) -> None:
         raise InputError(f"recipe: {name}: expected fewer pixels than images have, {side}, or nothing may be left; got {pixels}")
 
 
+def check_floats(name: str, inputs: object) -> None:
+    """Raises: InputError if these have no room for noise."""
+    if not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
+        came = inputs.dtype if isinstance(inputs, torch.Tensor) else type(inputs).__name__
+        raise InputError(f"recipe: {name}: expected inputs that are one tensor of floats; got {came}")
+
+
 def flipped(images: torch.Tensor, p: float, vertical: bool = False) -> torch.Tensor:
     """Each image mirrored with probability p; upside down, too, if vertical."""
     for axis in (-1, -2) if vertical else (-1,):
@@ -69,6 +81,21 @@ def cropped(images: torch.Tensor, padding: int) -> torch.Tensor:
     padded = torch.nn.functional.pad(images, [padding] * 4)
     each = torch.arange(count, device=images.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+
+def turned(images: torch.Tensor, degrees: float, zoom: float = 0.0) -> torch.Tensor:
+    """Each image turned by up to so many degrees and enlarged by a factor in [1 - zoom, 1 + zoom], about its centre."""
+    count, _, height, width = images.shape
+    turn, growth = 2 * torch.rand(2, count) - 1
+    angle, factor = math.radians(degrees) * turn, 1 + zoom * growth
+    along, across, still = angle.cos() / factor, angle.sin() / factor, torch.zeros(count)
+    # A place in the new image by where it was in the old one, in units of half of either's width and height.
+    places = torch.stack([along, across * height / width, still, -across * width / height, along, still], 1).reshape(-1, 2, 3)
+    floats = images if images.is_floating_point() else images.float()
+    places = places.to(floats.device, floats.dtype, non_blocking=True)
+    grid = torch.nn.functional.affine_grid(places, list(images.shape), align_corners=False)
+    taken = torch.nn.functional.grid_sample(floats, grid, align_corners=False)
+    return taken if floats is images else taken.round().to(images.dtype)
 
 
 def cut_out(images: torch.Tensor, size: int) -> torch.Tensor:

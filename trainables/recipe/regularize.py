@@ -1,8 +1,16 @@
-"""How is a model kept from learning by heart? What is not in the batch (mixing.py) or the optimizer (layers.py): dropout."""
+"""How is a model kept from learning by heart? What is not in the batch (mixing.py) or the optimizer (layers.py): dropout, L1."""
 
+from collections.abc import Iterator
+
+import torch
 from torch import nn
 
 from studies.errors import InputError
+from studies.recipe import Recipe
+from trainables.recipe.mixing import BLENDS
+
+REGULARISING = ("l1", "label_smoothing", *BLENDS, "cutout")
+"""Parts of a recipe, besides those that a look at model and optimizer finds."""
 
 
 def set_dropout(model: nn.Module, p: float) -> None:
@@ -15,3 +23,20 @@ def set_dropout(model: nn.Module, p: float) -> None:
         raise InputError(f"recipe: dropout: expected a model with dropout layers; {type(model).__name__} has none")
     for layer in layers:
         layer.p = p
+
+
+def shrink(model: nn.Module, rate: float) -> None:
+    """Add the gradient of so many times the sum of the parameters' sizes to theirs."""
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad.add_(parameter.detach().sign(), alpha=rate)
+
+
+def regularisation(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Iterator[str]:
+    """What of a training keeps the model from learning by heart, in words."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+            yield f"{type(module).__name__} {module.p:g} in {name or 'the model'}"
+    if decays := {group.get("weight_decay", 0) for group in optimizer.param_groups} - {0}:
+        yield f"weight decay {max(map(float, decays)):g}"
+    yield from (f"{name} of the recipe" for name, _ in recipe.parts() if name in REGULARISING)

@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional
 from studies.errors import InputError
 from studies.recipe import Recipe
 from trainables.recipe import changes
-from trainables.recipe.augment import augmentations, check_images, cropped, cut_out, flipped
+from trainables.recipe.augment import augmentations, check_images, cropped, cut_out, flipped, turned
 
 FLOATS = torch.rand(60, 3, 9, 7, generator=torch.Generator().manual_seed(1))
 BYTES = (FLOATS * 255).byte()
@@ -51,6 +51,25 @@ def test_images_are_mirrored_one_by_one(vertical):
     ways = [[torch.equal(mine, way) for way in them].index(True) for mine, them in zip(flipped(FLOATS, 0.5, vertical), mirrored)]
     assert {way: 60 * 0.1 < ways.count(way) for way in set(ways)} == dict.fromkeys(range(4 if vertical else 2), True)
     assert torch.equal(flipped(FLOATS, 1.0), FLOATS.flip(-1))
+
+
+def test_every_image_is_turned_and_zoomed_by_itself_as_torchvision_does():
+    torch.manual_seed(5)
+    ours, own = turned(FLOATS, 40, 0.3), turned(BYTES, 40)
+    torch.manual_seed(5)
+    draws = (2 * torch.rand(2, 60) - 1).T.tolist()
+    theirs = [
+        functional.affine(image, 40 * turn, [0, 0], 1 + 0.3 * growth, [0, 0], interpolation=v2.InterpolationMode.BILINEAR)
+        for image, (turn, growth) in zip(FLOATS, draws)
+    ]
+    assert torch.allclose(ours, torch.stack(theirs), atol=1e-5) and own.dtype == torch.uint8
+
+
+def test_noise_has_its_deviation_and_wants_floats():
+    (alter,) = changes(Recipe(noise=0.5), None, FLOATS, None, None)
+    assert (alter(FLOATS, None)[0] - FLOATS).std() == pytest.approx(0.5, rel=0.05)
+    with pytest.raises(InputError, match="noise: expected inputs that are one tensor of floats; got torch.uint8"):
+        list(changes(Recipe(noise=0.5), None, BYTES, None, None))
 
 
 @pytest.mark.parametrize("size", [1, 4, 5])

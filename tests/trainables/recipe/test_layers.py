@@ -65,10 +65,11 @@ def test_what_fills_a_gap_stays_zero():
     assert model.weight.ne(0).all(1).tolist() == [True, False, True, True, True]
 
 
-def test_dropout_is_set_everywhere():
+@pytest.mark.parametrize("p", [0.2, 0])
+def test_dropout_is_set_everywhere(p):
     model = net()
-    prepare(model, Recipe(dropout=0.2))
-    assert model[1][2].p == 0.2
+    prepare(model, Recipe(dropout=p))
+    assert model[1][2].p == p
 
 
 def test_what_is_frozen_is_not_trained_and_its_norms_stand_still():

@@ -14,6 +14,7 @@ BASE = Plan(batch_size=8, momentum=0.9, seed=3)
 STEPS = 23
 RECIPES = {
     "weight_decay": {"rate": 0.01, "biases_and_norms": False},
+    "l1": 0.01,
     "dropout": 0.4,
     "label_smoothing": 0.1,
     "mixup": True,
@@ -21,10 +22,12 @@ RECIPES = {
     "sample_pairing": True,
     "flip": {"vertical": True},
     "crop": 1,
+    "rotate": {"degrees": 30, "zoom": 0.2},
     "color_jitter": True,
     "randaugment": True,
     "autoaugment": "cifar10",
     "cutout": 3,
+    "noise": 0.1,
     "early_stopping": 1,
     "init": {"conv": "kaiming_normal", "linear": "orthogonal"},
     "freeze": "0",
@@ -91,6 +94,14 @@ def test_frozen_layers_stay_what_they_were():
     assert {name for name in after if not torch.equal(after[name], before[name])} == {"2.weight", "2.bias"}
 
 
+def test_l1_draws_every_parameter_towards_0():
+    plain, drawn = (workload("Plain").trainable(path(**recipe), "cpu") for recipe in ({}, {"l1": 0.01}))
+    signs = [parameter.detach().sign() for parameter in plain.model.parameters()]
+    assert plain.train(1, 0.05) == drawn.train(1, 0.05)
+    for one, other, sign in zip(plain.model.parameters(), drawn.model.parameters(), signs):
+        assert torch.allclose(one - other, 0.05 * 0.01 * sign, atol=1e-7)
+
+
 @pytest.mark.parametrize("pieces", [2, 3, 50])
 def test_a_batch_in_pieces_gives_the_gradient_of_the_whole(pieces):
     whole, parts = (workload("Words").trainable(path(**recipe), "cpu") for recipe in ({}, {"accumulate": pieces}))
@@ -143,7 +154,7 @@ def test_fused_lanes_train_as_alone(recipe):
         ([{"mixup": True}, {}], "only one of sgd, nesterov, adam, adamw, at one batch size and seed, with one recipe, can be"),
         *(
             ([{name: RECIPES[name]}] * 2, f"{name} in the recipe is done to one model at a time")
-            for name in ("weight_decay", "freeze", "layer_rates", "layer_decay", "accumulate", "precision")
+            for name in ("weight_decay", "l1", "freeze", "layer_rates", "layer_decay", "accumulate", "precision")
         ),
     ],
 )
