@@ -14,7 +14,7 @@ from reports.export import COUNT_IN_EPOCHS, decided, export_study, write_for
 from reports.progress import ProgressView
 from reports.reporter import Reporter
 from reports.tensorboard import TensorboardLog
-from studies.decision import QUESTIONS, Decision
+from studies.decision import QUESTIONS, RUN, Decision
 from studies.errors import InputError, Interrupted, StageError, TaskError, TuneError
 from studies.failpoints import failpoint
 from studies.files import sweep
@@ -47,7 +47,8 @@ LEADERS = 3
 class Watch:
     """Who is told what happens, besides the store: the person at the terminal, TensorBoard, and the reporter.
 
-    warnings: of every decision: what of the plans is carried out only nearly, or rests on what was before.
+    warnings: of every decision: what of the plans is carried out only nearly, or rests on what was before. early: of those
+    that look for the optimum of the loss.
     """
 
     driver: Driver
@@ -56,6 +57,7 @@ class Watch:
     tensorboard: TensorboardLog
     reporter: Reporter
     warnings: tuple[str, ...] = ()
+    early: tuple[str, ...] = ()
 
     def stage(self, name: str, metric: Metric, most: int) -> "Watched":
         """A stage that begins, or goes on, of so many steps at most."""
@@ -92,8 +94,9 @@ class Watched:
         return self.study.trials()
 
     def decide(self, decision: Decision) -> None:
-        """With the warnings that hold for all of them."""
-        decision = decision.model_copy(update={"warnings": (*decision.warnings, *self.by.warnings)})
+        """With the warnings that hold for all of them, or for all of its kind."""
+        early = self.by.early if self.stage in RUN else ()
+        decision = decision.model_copy(update={"warnings": (*decision.warnings, *self.by.warnings, *early)})
         self.study.decide(decision)
         self.by.view.decided(decision)
 
@@ -107,7 +110,7 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     prepare(settings.runner, settings.address, settings.workers, settings.threads, settings.processes)
     workload = load_spread(settings.task, settings.data, settings.processes, settings.device)
     asked, settings = settings, settings.resolve(workload)
-    approximations = try_out(workload, settings.start, settings.task)
+    approximations, regularisation = try_out(workload, settings.start, settings.task)
     checkpoints = Checkpoints(workspace.checkpoints(settings.checkpoints), workload.fingerprint)
     if settings.checkpoints:
         checkpoints.check()
@@ -116,7 +119,8 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
         with store.drive(workspace.study, asked.model_dump(mode="json")) as driver, view:
             checkpoints.sweep()  # nobody else is at work on this study now
             sweep(workspace.folder)
-            watch = Watch(driver, workload.fingerprint, view, TensorboardLog(workspace.tensorboard), reporter, approximations)
+            told = (approximations, tuple(_premises(regularisation)))
+            watch = Watch(driver, workload.fingerprint, view, TensorboardLog(workspace.tensorboard), reporter, *told)
             with _runner(settings, workload, workspace) as runner:
                 driver.on_stop(runner.stop)
                 followed = None
@@ -133,19 +137,27 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     failpoint("run.exported")
 
 
-def try_out(workload: Workload, plan: Plan, task: str) -> tuple[str, ...]:
+def try_out(workload: Workload, plan: Plan, task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Build once, here, what a plan trains: what is wrong with it is told before anything is planned. What of it is carried out
-    only nearly, in words.
+    only nearly, and what of it keeps the model from learning by heart, in words.
 
     Raises: InputError, TaskError.
     """
     try:
-        return getattr(workload.trainable(plan, "cpu"), "approximations", ())
+        built = workload.trainable(plan, "cpu")
+        return getattr(built, "approximations", ()), getattr(built, "regularisation", ())
     except TuneError:
         raise
     except Exception as error:
         told = f"--task {task}: {type(error).__name__}: {error}".splitlines()[0]
         raise TaskError(told, traceback.format_exc()) from None
+
+
+def _premises(regularisation: Sequence[str]) -> Iterator[str]:
+    """What is not as stages 1 to 3 want it: they look for the optimum of the loss (method/004)."""
+    if regularisation:
+        on = ", ".join(regularisation[:4]) + (f" and {len(regularisation) - 4} more" if len(regularisation) > 4 else "")
+        yield f"regularisation is on ({on}), which bends the curves that decide: better off until stage 4, which tunes it"
 
 
 def _stages(settings: Settings, unheeded: Sequence[WishRecord], begun: Sequence[str]) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def train(
     device = settle(device, threads, processes)
     workload = load_spread(spec, data or export.data, processes, device, threads, readers)
     plan = export.plan if seed is None else export.plan.but(seed=seed)
-    notes = try_out(workload, plan, spec)
+    notes, _ = try_out(workload, plan, spec)
     folder = out or config.parent / "trained"
     states = Checkpoints(checkpoints or folder / "checkpoints", workload.fingerprint)
     if checkpoints:

@@ -41,6 +41,8 @@ def test_a_recipe_from_a_file_is_tuned_with_recorded_exported_and_trained_again(
     (stage,) = last_line(capsys)["stages"]
     recipe = Recipe(mixup=0.2, crop=1, weight_decay={"rate": 5e-4, "biases_and_norms": False})
     assert Recipe(**stage["winner"]["recipe"]) == recipe
+    on = "regularisation is on (weight decay 0.0005, mixup of the recipe), which bends the curves"
+    assert any(warning.startswith(on) for warning in stage["warnings"])
     file.unlink()  # it is recorded
     assert _run(["resume", "digits", "--json"]) == 0
     again = last_line(capsys)["stages"][0]
@@ -66,7 +68,7 @@ def test_a_tasks_own_recipe_holds_until_a_file_says_otherwise_and_the_decision_s
     assert _run(["stage2", "--study", "Normed", "--task", "normed.py:Normed", "--recipe", "plain.yaml", *cell]) == 0
     stage = last_line(capsys)["stages"][-1]  # goes on from the first stage's winner, under another recipe
     assert stage["winner"]["recipe"] == {"flip": {"p": 0.5, "vertical": False}}
-    assert not any("accumulate" in warning for warning in stage["warnings"])
+    assert not any("accumulate" in warning or "regularisation" in warning for warning in stage["warnings"])
 
 
 @pytest.mark.parametrize(
