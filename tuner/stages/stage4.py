@@ -14,7 +14,7 @@ from typing import Any
 from studies.decision import Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan
-from studies.recipe import Recipe
+from studies.recipe import Dropout, Recipe
 from studies.trial import Metric, Trial
 from tuner.stages.evidence import Gain, candidate, decision, gain, over_seeds, reason, sample, show, sound, verdict, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
@@ -31,6 +31,9 @@ BAG: Mapping[str, Any] = {
     "randaugment": True,
 }
 """What is tried where nothing is named, as far as the task can take it; with the values that texts and papers begin with."""
+
+PATIENT = ("mixup", "cutmix")
+"""They make every example harder, and so want more steps than others (method/002 has 300 epochs for 120)."""
 
 PIXELS = {"crop": 1 / 8, "cutout": 1 / 4}
 """Of an image's side; in the papers' images of 32 x 32, 4 and 8 pixels."""
@@ -117,11 +120,17 @@ class Stage4(Search):
                 told,
                 *(["Seeds alone could make that difference: a tie, so do not count on it."] if beyond and beyond.tie else []),
                 f"{len(alone)} tricks were tried by themselves, and {len(stacks)} stacks of them.",
+                *self._impatient(won),
                 *([f"Together they take {total.slower:.2f} times the time a step."] if best is not base else []),
             ),
             evidence=tuple(self._evidence(base, alone, gains, stacks, best)),
             marks={_label(start, trials[0].plan): one.mean for trials, one in zip(alone, gains) if math.isfinite(one.mean)},
         )
+
+    def _impatient(self, won: Plan) -> Iterable[str]:
+        out = {name for trick in self.tricks for name, _ in trick.parts() if not getattr(won.recipe, name)}
+        if short := " and ".join(name for name in PATIENT if name in out):
+            yield f"With no more steps than the rest, {short} may be worth more than it seems."
 
     def _evidence(
         self, base: list[Trial], alone: list[list[Trial]], gains: list[Gain], stacks: list[list[Trial]], best: list[Trial]
@@ -158,8 +167,8 @@ def _label(start: Plan, plan: Plan) -> str:
 
 
 def _parts(trials: Sequence[Trial]) -> int:
-    """How much is on: of equals, what does with less."""
-    return sum(1 for _ in trials[0].plan.recipe.parts())
+    """How much is on: of equals, what does with less. (A dropout of 0 switches the model's own off.)"""
+    return sum(part != Dropout(p=0.0) for _, part in trials[0].plan.recipe.parts())
 
 
 def _told(one: Gain) -> str:

@@ -52,6 +52,15 @@ def test_nothing_helps():
     decision, _ = conclude(on(mixup=-0.01, flip=0.0005))
     assert decision.winner == START and "Nothing in the bag helps" in decision.words[0]
     assert decision.evidence[0].label == "as it is" and decision.evidence[0].outcome == "winner"
+    assert "With no more steps than the rest, mixup may be worth more than it seems." in decision.words
+
+
+def test_a_dropout_of_0_is_less_than_another_one():
+    def draw(plan, step):
+        return 1 / step, 0.8 + 0.0005 * (plan.recipe.dropout.p > 0) + NOISE[plan.seed]
+
+    start, study = START.but(recipe=Recipe(dropout=0)), Notebook()
+    assert run_stage(Stage4(ACCURACY, (Recipe(dropout=0.5),)), start, study, Pencil(draw, 3_200)).winner == start
 
 
 def test_what_is_on_is_tried_off():
