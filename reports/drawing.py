@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator
 
 INK, SOFT, LINE, GROUND = "#1b2127", "#57616b", "#dfe3e7", "#ffffff"
-"""The page has these in a light and a dark version; nothing else in a figure may have these colours."""
 WON, SECOND, THIRD, OTHER = "#0072b2", "#d55e00", "#009e73", "#9aa3ac"
-"""Of the palette by Okabe and Ito (2008) that colour-blind readers can tell apart, and a grey; they read on light and on dark."""
+"""Of the palette by Okabe and Ito (2008) that colour-blind readers can tell apart, and a grey."""
+OF_THE_PAGE = {INK: "ink", SOFT: "soft", LINE: "line", GROUND: "panel", WON: "won", SECOND: "second", THIRD: "third"}
+"""What the pages call these, of which they have a light and a dark version; nothing else in a figure may have these colours."""
 
 WIDTH = 6.4
 SMALL = 10.0

@@ -34,8 +34,6 @@ POINTS = 400
 FIRST_ROWS = 12
 """Of the candidates; the others are folded."""
 
-COLOURS = {drawing.INK: "--ink", drawing.SOFT: "--soft", drawing.LINE: "--line", drawing.GROUND: "--panel"}
-
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -217,6 +215,6 @@ def inline(figure: Figure, name: str) -> Markup:
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", body)
     body = re.sub(r"(font(?:-family)?: [^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--text)", body)
-    for colour, variable in COLOURS.items():
-        body = body.replace(colour, f"var({variable})")
+    for colour, name in drawing.OF_THE_PAGE.items():
+        body = body.replace(colour, f"var(--{name})")
     return Markup(f'<svg viewBox="0 {top:.1f} {width:.1f} {height - top:.1f}" aria-hidden="true">{body}')

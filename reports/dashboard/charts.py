@@ -21,7 +21,7 @@ from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FixedLocator
 
 from reports import words
-from reports.drawing import GROUND, INK, LINE, SECOND, SOFT, WON, canvas, limits, steps_axis, value_axis
+from reports.drawing import OF_THE_PAGE, SECOND, SOFT, WON, canvas, limits, steps_axis, value_axis
 from reports.figures import CAPTIONS, figures
 from reports.stages import StageResults
 from studies.plan import Plan
@@ -29,7 +29,6 @@ from studies.trial import Trial
 
 log = logging.getLogger(__name__)
 
-OF_THE_PAGE = {INK: "ink", SOFT: "soft", LINE: "line", GROUND: "panel"}
 UPRIGHT = {"center": "middle", "baseline": "bottom"}
 """matplotlib's words for where a text is held, in Plotly's."""
 RATE_POINTS = 300

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from reports.drawing import OF_THE_PAGE
 from reports.page import write_report
 from reports.stages import StageResults
 from studies.errors import StorageError
@@ -101,6 +102,12 @@ def test_it_needs_no_other_file_and_no_network(folder, page):
     addresses = [address for address in page.values("href") if not address.startswith("#")]
     assert addresses and all((folder / address).is_file() for address in addresses)
     assert not page.values("src")
+
+
+def test_figures_have_the_colours_of_the_page_which_are_others_in_the_dark(page):
+    style, _, body = page.source.partition("</style>")
+    assert "var(--won)" in body and not any(colour in body for colour in OF_THE_PAGE)
+    assert all(style.count(f"--{name}:") == 2 for name in OF_THE_PAGE.values())
 
 
 def test_what_links_point_at_is_there_once(page):
