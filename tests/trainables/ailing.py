@@ -74,6 +74,15 @@ class Uneven(Healthy):
         return inputs * torch.tensor([1e-3, 10.0, 1, 1, 1, 1, 1, 1]), targets
 
 
+class Twice(Healthy):
+    """One feature is another one in other units."""
+
+    def points(self, count, seed):
+        inputs, targets = super().points(count, seed)
+        inputs[:, 5] = 1 - 2 * inputs[:, 1]
+        return inputs, targets
+
+
 class Holes(Healthy):
     def points(self, count, seed):
         inputs, targets = super().points(count, seed)
@@ -182,6 +191,15 @@ class Deaf(Healthy):
 
     def loss(self, outputs, targets):
         return super().loss(outputs.mean(0, keepdim=True).expand_as(outputs), targets)
+
+
+class Normed(Deaf):
+    """Without its norms its loss would begin far above chance."""
+
+    def model(self):
+        loud = nn.Linear(8, 32)
+        loud.weight.data *= 1000
+        return nn.Sequential(loud, nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 2))
 
 
 class Mute(Healthy):

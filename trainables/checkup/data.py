@@ -29,6 +29,12 @@ OFF_CENTRE = 3.0
 UNEQUAL = 1_000.0
 """Times the scale of another feature: the larger one alone sets the rate (LeCun et al. 1998, Efficient BackProp, 4.3)."""
 
+CORRELATED, FEWEST = 2_000, 30
+"""Examples, and features, whose correlations are looked at, at most; and examples, at least."""
+
+SAME = 0.999
+"""A correlation above which the loss is thousands of times as steep along two features as across them."""
+
 LOPSIDED = 5.0
 """Times the examples of the rarest class: from here on accuracy hides the rare ones."""
 
@@ -110,7 +116,8 @@ def _scale(seen: list) -> Iterator[Finding]:
         if not len(values):
             continue
         mean, scale = float(values.mean()), float(values.std(correction=0))
-        name = "normalised inputs" + (f", input {number + 1}" if len(inputs[0]) > 1 else "")
+        which = f", input {number + 1}" if len(inputs[0]) > 1 else ""
+        name = f"normalised inputs{which}"
         saw = f"mean {mean:.3g}, standard deviation {scale:.3g}"
         do = "subtract the training data's mean, divide by its standard deviation"
         if scale == 0:
@@ -129,6 +136,23 @@ def _scale(seen: list) -> Iterator[Finding]:
                 )
             else:
                 yield Finding(name, Verdict.OK, saw)
+        if parts[0].dim() == 2:  # pixels side by side are alike by nature
+            yield from _correlated(values, f"weakly correlated inputs{which}")
+
+
+def _correlated(values: torch.Tensor, name: str) -> Iterator[Finding]:
+    """method/001: weak correlation. values: shape (examples, features)."""
+    some = values[:CORRELATED, :CORRELATED]
+    places = (some.amax(0) > some.amin(0)).nonzero().flatten()
+    if len(places) < 2 or len(some) < FEWEST:
+        return
+    alike = torch.corrcoef(some[:, places].T).abs().fill_diagonal_(0)
+    one, other = sorted(int(places[place]) for place in divmod(int(alike.argmax()), len(places)))
+    saw = f"of features {one} and {other}, the most alike, the correlation is {float(alike.max()):.4g}"
+    if alike.max() > SAME:
+        yield Finding(name, Verdict.DOUBT, saw, "leave one of them out: it says nothing that the other does not")
+    else:
+        yield Finding(name, Verdict.OK, saw)
 
 
 def _leaks(seen: list, held: list, validation: int) -> Finding:
@@ -183,9 +207,10 @@ def _balance(targets: list[int], metric: str) -> Finding:
     """method/004: where classes are unequal, watch F1, and take a larger batch."""
     ranked = Counter(targets).most_common()
     (most, many), (least, few) = ranked[0], ranked[-1]
+    share = many / len(targets)  # the baseline of method/001
     if len(ranked) == 1:
         return Finding("labels", Verdict.WRONG, f"every label is {most}", "look at how they are read: there is nothing to learn")
-    saw = f"class {most} has {many:,} examples, class {least} has {few:,}"
+    saw = f"class {most} has {many:,} examples, class {least} has {few:,}; to answer {most} to all is right for {share:.0%}"
     if many <= LOPSIDED * few:
         return Finding("labels", Verdict.OK, f"balanced: {saw}")
     if metric != "accuracy":

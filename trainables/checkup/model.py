@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -34,6 +34,9 @@ RATES = (1e-2, 1e-3, 1e-1, 1e-4)
 STEPS = 300
 """Of Adam at each rate: enough for one batch wherever there is a way at all."""
 
+USUAL = 64
+"""Examples by which batch normalisation is set for learning by heart."""
+
 NOTHING = 0.02
 """Of the loss at the start: "near 0" (method/001)."""
 
@@ -47,7 +50,7 @@ def checks(workload: Supervision, plan: Plan, device: str) -> Iterator[Finding]:
     known = None if "loss" in training.own else _all_targets(workload)
     first = _first_loss(workload.task, training.model, inputs, targets, known)
     yield first
-    yield _regularisation(training, plan)
+    yield _regularisation(training)
     if first.name == "outputs":
         return
     training.train(FEW_STEPS, GENTLE)
@@ -111,18 +114,10 @@ def _first_loss(task: Task, model: nn.Module, inputs, targets, known: torch.Tens
     return Finding(name, Verdict.OK, saw)
 
 
-def _regularisation(training: Supervised, plan: Plan) -> Finding:
+def _regularisation(training: Supervised) -> Finding:
     """method/004: off while stages 1 to 3 look for the optimum of the loss."""
-    on = [
-        f"{type(module).__name__} {module.p:g} in {name or 'the model'}"
-        for name, module in training.model.named_modules()
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
-    ]
-    decays = {group.get("weight_decay", 0) for group in training.optimizer.param_groups} - {0}
-    on += [f"weight decay {max(map(float, decays)):g}"] if decays else []
-    on += [f"{part} of the recipe" for part in plan.recipe.model_dump() if part in ("label_smoothing", "mixup", "cutmix")]
-    if on:
-        do = "set them to 0 until the rate, batch and decay are found: they bend the curves that decide"
+    if on := training.regularisation:
+        do = "switch it off until the rate, batch and decay are found: it bends the curves that decide (dropout: 0 in a recipe)"
         return Finding("regularisation", Verdict.DOUBT, f"on: {_some(on)}", do)
     return Finding("regularisation", Verdict.OK, "no dropout, no weight decay")
 
@@ -204,9 +199,10 @@ def overfits(workload: Supervision, plan: Plan, device: str, seconds: float) -> 
     """method/001: the first thing to do is to overfit one example; then a batch. What cannot is built wrong."""
     train, _ = workload.splits(device)
     until = time.monotonic() + seconds
+    usual, _ = train.take(_spread(len(train), min(USUAL, len(train))))
     for count, words in ((1, "one example by heart"), (min(plan.batch_size, len(train)), "one batch by heart")):
         seconds = (until - time.monotonic()) / (2 if count == 1 else 1)
-        yield _overfits(workload.task, plan, *train.take(_spread(len(train), count)), device, words, seconds)
+        yield _overfits(workload.task, plan, *train.take(_spread(len(train), count)), usual, device, words, seconds)
 
 
 def _spread(examples: int, count: int) -> torch.Tensor:
@@ -214,12 +210,12 @@ def _spread(examples: int, count: int) -> torch.Tensor:
     return torch.linspace(0, examples - 1, count).long()
 
 
-def _overfits(task: Task, plan: Plan, inputs, targets, device: str, words: str, seconds: float) -> Finding:
+def _overfits(task: Task, plan: Plan, inputs, targets, usual, device: str, words: str, seconds: float) -> Finding:
     began, most, steps = math.nan, math.inf, 0
     until = time.monotonic() + seconds
     for rate in RATES:
         model = fresh_model(task, plan.seed).to(device)
-        _settle(model)
+        _settle(model, usual)
         with eager():
             optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
         for step in range(STEPS):
@@ -257,13 +253,23 @@ def _overfits(task: Task, plan: Plan, inputs, targets, device: str, words: str, 
     return Finding(words, Verdict.DOUBT, saw, do)
 
 
-def _settle(model: nn.Module) -> None:
-    """For training, but dropout off, and batch normalisation as if the batch were not there: one example has no variance."""
+def _settle(model: nn.Module, usual) -> None:
+    """For training, but dropout off, and batch normalisation by what these inputs are in the untrained model, for good: one
+    example has no variance. (As they are made, norms change nothing: a deep model's loss begins in the hundreds, of which chance
+    is next to nothing.)"""
     model.train()
     for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd | nn.modules.batchnorm._NormBase):
+        if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
+    for norm in norms:
+        norm.momentum = 1.0
+    if norms:
+        with torch.no_grad():
+            call(model, usual)
+    for norm in norms:
+        norm.eval()
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
