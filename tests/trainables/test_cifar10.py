@@ -71,6 +71,12 @@ def test_images_by_class(layout, tmp_path):
         assert tuple(image[:, 5, 9].tolist()) == list(COLOURS.values())[target]
 
 
+def test_an_image_that_is_the_only_one_of_its_class_is_trained_on(tmp_path):
+    path = folder(tmp_path / "data", images(5) | {"foxes/0.png": encoded((9, 9, 9))})
+    train, valid = load_task("cifar10", str(path)).task.data()
+    assert torch.bincount(train[1]).tolist() == [4, 4, 4, 1] and torch.bincount(valid[1]).tolist() == [1, 1, 1]
+
+
 @pytest.mark.parametrize("make", [folder, zipped])
 @pytest.mark.parametrize("wrapped", ["", "flowers/"])
 def test_of_images_not_divided_a_tenth_of_each_class_validates(make, wrapped, tmp_path):

@@ -182,14 +182,15 @@ def _decoded(entry: zipfile.Path | Path) -> np.ndarray:
 
 
 def _divided(whole: tuple[torch.Tensor, torch.Tensor, list[str]]) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[str]]]:
-    """A tenth of each class, always the same, validates."""
+    """A tenth of each class, always the same, validates; one image at least, unless it is the only one."""
     images, labels, classes = whole
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     rank = torch.zeros_like(labels)
     for label in range(len(classes)):
         mine = order[labels[order] == label]
         rank[mine] = torch.arange(len(mine))
-    valid = rank < torch.bincount(labels, minlength=len(classes))[labels].clamp_min(10) // 10
+    count = torch.bincount(labels)[labels]
+    valid = rank < (count.clamp_min(10) // 10).minimum(count - 1)
     return ((images[half], labels[half], classes) for half in (~valid, valid))
 
 
