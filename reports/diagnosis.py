@@ -283,8 +283,8 @@ class Case:
         equal distances between jumps."""
         values = [value for _, value in self.raw]
         steps = [after - before for before, after in zip(values, values[1:])]
-        typical = _jitter(values)
-        ups = [i for i, up in enumerate(steps) if up > 0 and up > 4 * median(map(abs, steps)) and up > FLAT * abs(values[i])]
+        typical, usual = _jitter(values), median(map(abs, steps))
+        ups = [i for i, up in enumerate(steps) if up > 0 and up > 4 * usual and up > FLAT * abs(values[i])]
         gaps = [after - before for before, after in zip(ups, ups[1:])]
         if len(ups) < 3 or min(gaps) < 3 or max(gaps) - min(gaps) > 1 or typical == 0:
             return None
