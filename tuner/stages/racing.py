@@ -154,9 +154,9 @@ def _on_pace(fall: Curve, leader: Curve, horizon: float) -> bool:
 def _closing(fall: Curve, leader: Curve, horizon: float) -> bool:
     """Is it near the leader, or will it be, at the best rate per doubling at which it came nearer?"""
     present, behind = fall[-1][0], _reached(leader, fall[-1][1])
-    if 2 * behind >= min(present, _reached(leader, leader[-1][1])) or present < 2**DOUBLINGS * fall[0][0]:
+    first = max(fall[0][0], leader[1][0])  # of a large batch, that may lie beyond where a small one is by now
+    if 2 * behind >= min(present, _reached(leader, leader[-1][1])) or present < max(first, 2**DOUBLINGS * fall[0][0]):
         return True
-    first = max(fall[0][0], leader[1][0])
     places = [present / 2**n for n in range(1 + int(math.log2(present / first)))]
     gaps = [_at(fall, place) - _at(leader, place) for place in places]
     if not all(map(math.isfinite, gaps)):

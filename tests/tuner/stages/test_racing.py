@@ -79,3 +79,8 @@ def test_the_broken_are_out_and_the_leader_is_whoever_is_left():
     best = told(0, rises(0.2), state=State.DIVERGED)
     assert hopeful(ACCURACY, [best, told(1, rises(0.1))], HORIZON) == [1]
     assert hopeful(ACCURACY, [best], HORIZON) == []
+
+
+def test_a_gap_is_not_judged_before_both_have_been_seen():
+    wide = Trial(1, constant(Plan(batch_size=4_096), 0.1, 1), points=(Point(1, {"accuracy": 0.9}),))
+    assert 0 in hopeful(ACCURACY, [told(0, lambda step: 0.1 + step / 1_000, steps=100), wide], 10 * 4_096)
