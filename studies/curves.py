@@ -34,9 +34,9 @@ def best_so_far(curve: Curve) -> list[tuple[int, float]]:
 
 
 def settled(curve: Curve) -> int:
-    """The first step at which all but FLAT of the descent lies behind; 0 for an empty curve or one that never fell."""
-    lowest = best_so_far(curve)
-    if not lowest or not math.isfinite(lowest[0][1]):
+    """The first step at which all but FLAT of the descent lies behind; 0 for a curve without a finite value."""
+    lowest = [(step, low) for step, low in best_so_far(curve) if math.isfinite(low)]
+    if not lowest:
         return 0
     first, last = lowest[0][1], lowest[-1][1]
     return next(step for step, low in lowest if low <= last + FLAT * (first - last))

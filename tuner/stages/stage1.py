@@ -14,8 +14,9 @@ from studies.decision import Candidate, Decision
 from studies.errors import StageError
 from studies.plan import Plan, constant
 from studies.trial import Metric, Trial
+from studies.words import count
 from tuner.stages import rules
-from tuner.stages.evidence import candidate, decision, reason, show
+from tuner.stages.evidence import candidate, decision, reason, show, sound
 from tuner.stages.racing import Race, Rungs, race
 from tuner.stages.stage import Elected, Results, Search
 
@@ -31,6 +32,9 @@ the budget, and the last doubling is the dear one."""
 
 WIDENINGS = 3
 """How many rates a grid may grow by on either side: from 1 that is up to 1000, where nothing trains."""
+
+NARROWEST = 1.1
+"""A grid grows by this factor at least, however close its last two rates lie: in three digits, less may be the same rate."""
 
 
 @dataclass(frozen=True)
@@ -115,24 +119,36 @@ class Stage1(Search):
         """The next rate outside, if the best is the grid's first or last and the grid may still be widened."""
         for edge, inner in ((rates[0], rates[1:2]), (rates[-1], rates[-2:-1])):
             ratio = edge / inner[0] if inner else 10.0
+            ratio = max(ratio, NARROWEST) if ratio > 1 else min(ratio, 1 / NARROWEST)
             outside = sum(rate > max(self.lrs) if ratio > 1 else rate < min(self.lrs) for rate in rates)
             if best == edge and outside < WIDENINGS:
                 return _round(edge * ratio)
         return None
 
     def _elected(self, start: Plan, results: Results, won: Trial) -> Elected:
-        step_nums = min(self._step_nums(won), self.max_steps)
+        asked = min(self._step_nums(won), self.max_steps)
+        trial = results.of(constant(start, won.plan.lr, asked))
+        if not sound(self.metric, [trial]):
+            trial = self._measured_near(start, results, won, asked) or trial
         late = f"not converged within {self.max_steps} steps, the margin included: allow more with --max-steps"
+        elsewhere = f"{self.metric.name} is no finite number at step {asked}: training ends at step {trial.plan.steps} instead"
         return Elected(
             label=f"lr {show(won.plan.lr)}",
-            trials=[results.of(constant(start, won.plan.lr, step_nums))],
+            trials=[trial],
             marks={
                 "converged": rules.convergence(self.metric, won),
-                "step_nums": step_nums,
+                "step_nums": trial.plan.steps,
                 "update_ratio": update_ratio(won),
             },
-            warnings=() if self._converged(won) else (late,),
+            warnings=(*(() if self._converged(won) else (late,)), *(() if trial.plan.steps == asked else (elsewhere,))),
         )
+
+    def _measured_near(self, start: Plan, results: Results, won: Trial, asked: int) -> Trial | None:
+        """The winner ended where it has a finite metric, as soon after this step as there is one, else as late before it."""
+        every = start.every(self.eval_examples)
+        ends = sorted(range(every, won.last + 1, every), key=lambda end: (end < asked, abs(end - asked)))
+        ended = (results.of(constant(start, won.plan.lr, end)) for end in ends)
+        return next((trial for trial in ended if sound(self.metric, [trial])), None)
 
     def _decision(self, start: Plan, results: Results, sweep: Race) -> Decision:
         metric, won, deep = self.metric, self._winner(sweep), rules.deep(self.metric, sweep.finalists, sweep.trials)
@@ -140,8 +156,9 @@ class Stage1(Search):
         [winner] = elected.trials
         others = (trial for trial in [*deep, *sweep.finalists] if trial is not won)
         second = next((trial for trial in others if math.isfinite(rules.height(metric, trial))), None)
-        tie = won in deep and second in rules.level(metric, deep)
+        tie = second in rules.level(metric, deep)
         ratio = elected.marks["update_ratio"]
+        how, margin = ("has converged", "the") if self._converged(won) else ("has settled only", "what fits of the")
         return decision(
             self.name,
             metric,
@@ -154,11 +171,10 @@ class Stage1(Search):
             tie=tie,
             warnings=tuple(self._warnings(start, sweep, won, elected)),
             words=(
-                f"{show(won.plan.lr)} is the learning rate: of {len(sweep.trials)} rates {len(deep)} fell deep, and of these it"
-                f" {'converged first, with its equals in validation' if tie else 'validates best'}"
+                f"{show(won.plan.lr)} is the learning rate: of {count(len(sweep.trials), 'rate')} {len(deep)} fell deep, and of"
+                f" these it {'converged first, with its equals in validation' if tie else 'validates best'}"
                 f" ({metric.name} {show(rules.height(metric, won))}).",
-                f"Its curve has converged at step {elected.marks['converged']}; with the safety margin:"
-                f" {winner.plan.steps} steps.",
+                f"Its curve {how} at step {elected.marks['converged']}; with {margin} safety margin: {winner.plan.steps} steps.",
                 *(
                     [f"Its updates move the weights by {show(ratio)} of their norm a step (rule of thumb: {HEALTHY:g})."]
                     if ratio
@@ -194,7 +210,7 @@ class Stage1(Search):
             yield f"the best rate, {show(best)}, lies at the edge of {edge}"
         yield from elected.warnings
         if rules.overfits(self.metric, won):
-            yield "validation gets worse again while the training loss falls: it overfits, and is stopped near its best"
+            yield "validation gets worse again after its best, near which training is stopped"
         for trial in sweep.trials:
             if trial.broken:
                 yield f"lr {show(trial.plan.lr)} {reason(trial)}"

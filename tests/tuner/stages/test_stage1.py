@@ -52,12 +52,18 @@ def test_a_curve_that_has_not_converged_is_followed_to_the_limit_and_says_so():
     )
     assert decision.winner.steps == 6_400
     assert any("not converged within 6400 steps" in warning for warning in decision.warnings)
+    assert f"has settled only at step {decision.marks['converged']:g}; with what fits of the safety margin" in decision.words[1]
 
 
 def test_a_best_rate_at_the_edge_widens_the_grid():
     decision, study, _ = conclude(Stage1(ACCURACY, EVERY * 10, 6_400, lrs=(1.0, 0.1)), textbook)
     assert decision.winner.lr == 0.01
     assert {row.plan.lr for row in study.rows} == {1.0, 0.1, 0.01, 0.001}
+
+
+def test_rates_side_by_side_are_widened_by_steps_that_tell_them_apart():
+    decision, study, _ = conclude(replace(STAGE, lrs=(0.01, 0.00999)), textbook)
+    assert {row.plan.lr for row in study.rows} == {0.00999, 0.01, 0.011, 0.0121, 0.0133}
 
 
 def test_widening_ends_and_the_edge_is_named():
@@ -154,14 +160,15 @@ def test_losses_that_only_rise_are_decided_by_validation():
     assert decision.winner.lr >= 0.1
 
 
-def test_a_curve_that_overfits_is_stopped_near_its_best():
+@pytest.mark.parametrize("first", [0.1, math.nan])
+def test_a_curve_that_overfits_is_stopped_near_its_best(first):
     def overfitting(plan, step):
         loss, accuracy = textbook(plan, step)
-        return loss, accuracy - 0.0002 * max(0, step - 1_000) * (plan.lr == 0.01)
+        return loss, first if step == EVERY else accuracy - 0.0002 * max(0, step - 1_000) * (plan.lr == 0.01)
 
     decision, _, _ = conclude(STAGE, overfitting)
     assert decision.winner.lr == 0.01 and decision.winner.steps == pytest.approx(1_500, abs=300)
-    assert any("overfits" in warning for warning in decision.warnings)
+    assert any("gets worse again" in warning for warning in decision.warnings)
 
 
 def test_of_curves_that_fall_alike_validation_decides():
@@ -171,3 +178,14 @@ def test_of_curves_that_fall_alike_validation_decides():
         return falling(0.0015, 0.3, 0.95)(step) if plan.lr == 0.01 else (2.3, 0.1)
 
     assert conclude(STAGE, alike)[0].winner.lr == 0.01
+
+
+def test_a_number_that_is_missing_where_the_winner_would_end_moves_its_end():
+    def holed(*steps):
+        return lambda plan, step: (textbook(plan, step)[0], math.nan if step in steps else textbook(plan, step)[1])
+
+    whole = replace(STAGE, exhaustive=True)
+    asked = conclude(whole, textbook)[0].winner.steps
+    for steps, end in (((asked,), asked + EVERY), (range(asked, 6_401), asked - EVERY)):
+        decision, _, _ = conclude(whole, holed(*steps))
+        assert decision.winner.steps == end and any(f"no finite number at step {asked}" in one for one in decision.warnings)
