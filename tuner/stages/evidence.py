@@ -14,6 +14,9 @@ from studies.words import last_line
 from tuner.stages.rules import Noise, Sample, better, noise, wobble
 from tuner.stages.stage import Results
 
+SINGLE = 2**-22
+"""Means of single precision that differ by no more than this share of them are equal, but for rounding."""
+
 
 def sample(metric: Metric, trials: Sequence[Trial]) -> Sample:
     """The metric at the end of one plan, over its seeds."""
@@ -144,8 +147,8 @@ def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[
     fit = [i for i, trials in enumerate(leaders) if sound(metric, trials)]
     ranked = sorted(fit, key=lambda i: better(metric, samples[i].mean))
     if not ranked:
-        told = f"every leader diverged, failed or ended without a finite {metric.name}"
-        raise StageError(f"with other seeds, {told}; lower the rates, or mend the task")
+        told = f"every leader diverged, failed or ended without a finite {metric.name}, with one seed at least"
+        raise StageError(f"{told}; lower the rates, or mend the task")
     best = ranked[0]
     seeds = noise([samples[i] for i in fit]) or Noise(max(wobble(metric, leaders[i][0]) for i in fit), math.inf)
     behind = {i: metric.gain(samples[best].mean, samples[i].mean) for i in ranked}
@@ -154,7 +157,8 @@ def verdict(metric: Metric, leaders: Sequence[Sequence[Trial]], cheap: Callable[
     tie = any(behind[i] <= seeds.reach(samples[best], samples[i]) for i in ranked[1:])
     second = next((i for i in ranked if i != winner), None)
     margin = None if second is None else behind[second] - behind[winner]
-    return Verdict(winner, tie, second, margin)
+    rounding = margin is not None and abs(margin) <= SINGLE * abs(samples[winner].mean)
+    return Verdict(winner, tie, second, 0.0 if rounding else margin)
 
 
 def repeated(
@@ -180,6 +184,8 @@ def repeated(
 
 def beside(metric: Metric, trials: Sequence[Trial], won: Sequence[Trial]) -> str:
     """How a leader did beside the one that won, in words."""
+    if not sample(metric, trials).finite:
+        return f"ended without a finite {metric.name}"
     if metric.gain(sample(metric, trials).mean, sample(metric, won).mean) > 0:
         return "about as good, but dearer"
     return "repeated with other seeds, not better" if len(trials) > 1 else "by its one run no better"

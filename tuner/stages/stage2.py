@@ -17,6 +17,7 @@ from studies.errors import StageError
 from studies.plan import Plan, Segment
 from studies.schedule import Constant, Warmup
 from studies.trial import Metric, Trial
+from studies.words import count
 from tuner.stages import rules
 from tuner.stages.evidence import (
     Verdict,
@@ -29,6 +30,7 @@ from tuner.stages.evidence import (
     repeated,
     sample,
     show,
+    sound,
     with_seeds,
 )
 from tuner.stages.racing import Race, Rungs, race
@@ -130,7 +132,7 @@ class Stage2(Search):
     def _draw(self, draw: random.Random) -> tuple[int, float]:
         batch = math.exp(draw.uniform(math.log(min(self.batch_sizes)), math.log(max(self.batch_sizes))))
         slip = math.exp(draw.uniform(math.log(1 - max(self.momenta)), math.log(1 - min(self.momenta))))
-        return max(1, round(batch)), round(1 - slip, 3)
+        return max(1, round(batch)), min(max(self.momenta), round(1 - slip, 3))  # never 1
 
     def at(self, start: Plan, batch_size: int, momentum: float) -> Plan:
         """The start with this cell's batch size and momentum: as many examples, the rate scaled, warmed up to if it grew."""
@@ -198,8 +200,8 @@ class Stage2(Search):
         for trial in rules.deep(self.metric, search.finalists, search.trials):
             pairs.setdefault(trial.plan.upto(0), trial)
         ranked = list(pairs.values())
-        equals = rules.level(self.metric, ranked)
-        cheapest = sorted(equals[2:], key=lambda trial: _price(start, trial.plan))
+        equals = [trial for trial in rules.level(self.metric, ranked) if trial not in ranked[:2]]
+        cheapest = sorted(equals, key=lambda trial: _price(start, trial.plan))
         return [*ranked[:2], *cheapest][:LEADERS]
 
     def _lengthened(self, results: Results, trial: Trial) -> Trial:
@@ -218,11 +220,14 @@ class Stage2(Search):
         return rules.with_margin(rules.convergence(self.metric, trial), trial.plan.every(self.eval_examples))
 
     def _elected(self, results: Results, trial: Trial) -> Elected:
-        """The trial, at the number of steps that its curve asks for, with the other seeds."""
+        """The trial, at the number of steps that its curve asks for, with the other seeds; where it was compared, if one of these
+        breaks on the way, or has no finite metric there."""
         lasting = self._lengthened(results, trial)
         step_nums = min(self._step_nums(lasting), lasting.plan.steps)
-        late = f"not converged within {lasting.plan.steps} steps, the margin included"
         trials = results.see(with_seeds(trial.plan.to(max(step_nums, _beyond_warmup(trial.plan))), self.repeats))
+        if not sound(self.metric, trials):
+            lasting, trials = trial, results.see(with_seeds(trial.plan, self.repeats))
+        late = f"not converged within {lasting.plan.steps} steps, the margin included"
         return Elected(
             label=_label(trial.plan),
             trials=trials,
@@ -250,10 +255,11 @@ class Stage2(Search):
             warnings=tuple(self._warnings(start, search, winner, elected)),
             words=(
                 f"Batch size {winner.batch_size} with momentum {show(winner.momentum)} (rate {show(winner.lr)}): of"
-                f" {len(search.trials)} candidates {len(search.finalists)} went the whole way"
+                f" {count(len(search.trials), 'candidate')} {len(search.finalists)} went the whole way"
                 f"{f', {again} with several seeds' if again else ''}; {metric.name} {show(sample(metric, elected.trials).mean)}.",
-                _told(won, chance(self.repeats)) if len(search.trials) > 1 else "It was the only one.",
-                f"The curve has converged at step {elected.marks['converged']}: the number of steps {change} {winner.steps}"
+                _told(won, chance(self.repeats), len(leaders)) if len(search.trials) > 1 else "It was the only one.",
+                f"The curve has {'settled only' if elected.warnings else 'converged'} at step {elected.marks['converged']}: the"
+                f" number of steps {change} {winner.steps}"
                 + (f"; the candidates were compared at {plan.steps}." if winner.steps != plan.steps else "."),
             ),
             evidence=tuple(self._evidence(search, leaders, won.place)),
@@ -316,9 +322,10 @@ def _beyond_warmup(plan: Plan) -> int:
     return sum(segment.steps for segment in plan.segments[:-1]) + 1
 
 
-def _told(won: Verdict, noise: str) -> str:
+def _told(won: Verdict, noise: str, leaders: int) -> str:
     if won.margin is None:
-        return "No other pair's training loss fell as deep to the end."
+        alone = "No other pair's training loss fell as deep to the end."
+        return alone if leaders == 1 else "No other leader came to its end, with a finite metric, under every seed it was given."
     if won.tie:
         told = f"The leaders differ by no more than {noise} ({show(abs(won.margin))}): a tie"
         return f"{told}, so the one with the fewest steps of those within a standard error of the best."

@@ -135,6 +135,7 @@ def test_a_random_search_is_the_same_search_again():
     cells = stage.cells(START)
     assert cells == stage.cells(START) and len(cells) == 9
     assert all(32 <= batch <= 256 and 0 <= momentum <= 0.95 for batch, momentum in cells)
+    assert max(momentum for _, momentum in replace(stage, samples=99, momenta=(0.9, 0.9999)).cells(START)) == 0.9999
 
 
 def test_the_steps_are_trimmed_when_it_converges_sooner():
@@ -147,6 +148,40 @@ def test_the_steps_grow_when_it_has_not_converged():
     decision, _, _ = conclude(best_at(64, 0.9, speed=3e-5))
     assert START.steps < decision.winner.steps <= 2 * START.steps
     assert decision.value == pytest.approx(0.95, abs=0.05)
+
+
+def test_the_steps_do_not_grow_where_another_seed_breaks_on_the_way():
+    """What a diverged seed had before it did is no part of the winner's value."""
+
+    def draw(plan, step):
+        loss, accuracy = best_at(64, 0.9, speed=3e-5)(plan, step)
+        return math.nan if plan.seed == 1 and step > START.steps else loss, accuracy
+
+    decision, _, _ = conclude(draw)
+    assert decision.winner.steps == START.steps and any("not converged within 1000" in one for one in decision.warnings)
+    assert "has settled only at step" in decision.words[2]
+
+
+def test_the_steps_are_not_trimmed_to_where_a_seed_has_no_number():
+    draw = best_at(64, 0.9, speed=4e-4)
+    trimmed = conclude(draw)[0].winner.steps
+
+    def holed(plan, step):
+        loss, accuracy = draw(plan, step)
+        return loss, math.nan if (plan.seed, step) == (1, trimmed) else accuracy
+
+    decision, _, _ = conclude(holed)
+    assert decision.winner.steps == START.steps > trimmed and "stays 1000" in decision.words[2]
+
+
+def test_a_leader_alone_is_not_told_of_others_that_fell_less_deep_when_these_only_broke():
+    def draw(plan, step):
+        loss, accuracy = best_at(64, 0.9, gap=0.001)(plan, step)
+        return loss, math.nan if plan != START and step == plan.steps else accuracy
+
+    decision, _, _ = conclude(draw, replace(STAGE, repeats=1))
+    assert decision.margin is None and decision.words[1].startswith("No other leader came to its end")
+    assert "ended without a finite accuracy" in {one.outcome for one in decision.evidence}
 
 
 def test_the_order_of_arrival_changes_nothing():
