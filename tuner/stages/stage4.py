@@ -102,6 +102,7 @@ class Stage4(Search):
         rest = [trials for trials in (*alone, *stacks) if trials is not best and sound(metric, trials)]
         others = (base, *rest) if best is not base else rest
         second = max(others, key=lambda trials: gain(metric, trials, base).mean, default=None)
+        margin = total.mean - gain(metric, second, base).mean if second else None
         told = "Nothing in the bag helps: the training stays as it is."
         if best is not base:
             without, having = (show(sample(metric, trials).mean) for trials in (base, best))
@@ -113,8 +114,8 @@ class Stage4(Search):
             results,
             rule=f"finished trainings {over_seeds(self.repeats)}; what gains more than a standard error is stacked",
             runner_up=second[0].plan if second else None,
-            margin=total.mean - gain(metric, second, base).mean if second else None,
-            tie=bool(beyond and beyond.tie),
+            margin=margin,
+            tie=bool(beyond and beyond.tie) or (margin or 0.0) < 0,  # better, but by less than a standard error
             warnings=tuple(self._warnings(start, alone)),
             words=(
                 told,

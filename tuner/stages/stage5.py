@@ -89,6 +89,9 @@ class Stage5(Search):
         metric = self.metric
         rows = [self._row(way, trials, base) for way, trials in found.items()]
         sure = [row.label for row, trials in zip(rows, found.values()) if self._gains(trials, base)]
+        gained = f"more than seed noise is gained by {', '.join(sure) or 'nothing of this'}"
+        if self.repeats == 1:
+            gained = "one seed does not tell what is gained from its noise"
         return decision(
             self.name,
             metric,
@@ -97,8 +100,7 @@ class Stage5(Search):
             rule=f"each is held against the plain winner, {over_seeds(self.repeats)}; nothing is decided",
             warnings=tuple(self._warnings(found)),
             words=(
-                f"The plain winner has {metric.name} {show(sample(metric, base).mean)}; more than seed noise is gained by"
-                f" {', '.join(sure) or 'nothing of this'}.",
+                f"The plain winner has {metric.name} {show(sample(metric, base).mean)}; {gained}.",
                 *(
                     [f"Over {self.folds} folds of all examples it is {show(fmean(sample(metric, found['folds']).values))}."]
                     if "folds" in found and sample(metric, found["folds"]).finite
@@ -124,7 +126,7 @@ class Stage5(Search):
         return candidate(metric, label, trials, told)
 
     def _warnings(self, found: Mapping[str, Sequence[Trial]]) -> Iterable[str]:
-        if not self.student:
+        if not self.student and not {"student", "distilled"} <= {*self.skip}:
             yield "nothing was distilled: the task has no smaller model; write student(self) beside model(self)"
         for trials in found.values():
             if broken := next((trial for trial in trials if trial.broken), None):

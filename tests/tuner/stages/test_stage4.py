@@ -63,6 +63,12 @@ def test_a_dropout_of_0_is_less_than_another_one():
     assert run_stage(Stage4(ACCURACY, (Recipe(dropout=0.5),)), start, study, Pencil(draw, 3_200)).winner == start
 
 
+def test_a_trick_that_is_ahead_by_less_than_a_standard_error_makes_a_tie():
+    decision, _ = conclude(on(flip=0.0005))
+    assert decision.winner == START and decision.tie and decision.margin == pytest.approx(-0.0005)
+    assert not conclude(on(flip=-0.05))[0].tie
+
+
 def test_what_is_on_is_tried_off():
     start = START.but(recipe=Recipe(mixup=0.2))
     decision, _ = conclude(on(mixup=-0.05), start)

@@ -77,3 +77,8 @@ def test_a_winner_that_breaks_cannot_be_finished():
     study = Notebook()
     with pytest.raises(StageError, match="the winner itself diverged"):
         run_stage(Stage5(ACCURACY), START, study, Pencil(lambda plan, step: (math.nan, 0.0), 3_200))
+
+
+def test_one_seed_is_not_said_to_tell_what_is_gained_from_its_noise():
+    decision, _ = conclude(lambda finish: 0.1 if isinstance(finish, Views) else 0.0, repeats=1, skip=("student", "distilled"))
+    assert "one seed does not tell" in decision.words[0] and decision.warnings == ()
