@@ -33,6 +33,9 @@ can be left where a curve of regular evaluations would only begin. A recorded ta
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 40, 1_000, 50_000
 """Of the longest path of stage 1, where --max-steps is not given."""
 
+FALLING = ("loss", "error", "perplexity", "mse", "mae", "mape", "nll")
+"""Parts of the names of metrics that are better when they are lower."""
+
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Several = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 Momentum = Annotated[float, Field(strict=True, ge=0, lt=1)]
@@ -152,6 +155,9 @@ class Settings(Value):
         often = max(max_steps * batch_size / EVALUATIONS, apart)
         eval_examples = self.eval_examples or max(1, min(round(often), max_steps * batch_size // 8))
         every = max(1, round(eval_examples / batch_size))
+        if every > max_steps:
+            longest = f"{max_steps * batch_size}, which the longest path of stage 1 takes (--max-steps {max_steps})"
+            raise InputError(f"--eval-examples: expected at most {longest}; got {eval_examples}")
         return self.model_copy(
             update={
                 "batch_size": batch_size,
@@ -199,7 +205,7 @@ class Settings(Value):
             return workload.target
         if self.metric == workload.target.name and self.mode is None:
             return workload.target
-        falls = any(word in self.metric for word in ("loss", "error", "perplexity"))
+        falls = any(word in self.metric.lower() for word in FALLING)
         return Metric(name=self.metric, mode=self.mode or ("min" if falls else "max"))
 
     def stage(self, name: str, workload: Workload, leaders: tuple[Plan, ...] = ()) -> Stage:
@@ -222,7 +228,7 @@ class Settings(Value):
             case "stage3":
                 return self._as_set(stage3.Stage3, metric=metric)
             case "stage4":
-                return self._as_set(stage4.Stage4, metric=metric, tricks=tuple(self._tricks(workload)))
+                return self._as_set(stage4.Stage4, metric=metric, tricks=tuple(dict.fromkeys(self._tricks(workload))))
             case "stage5":
                 student = getattr(workload, "has_student", False)
                 return self._as_set(stage5.Stage5, metric=metric, leaders=leaders, pruned=self.prune, student=student)
@@ -256,7 +262,7 @@ class Settings(Value):
 def rests_on(settings: Settings, decisions: Sequence[Decision], study: str) -> Decision | None:
     """The decision that the first of the stages rests on; None if it is the first of all.
 
-    Raises: InputError if that has not been decided, or never can be.
+    Raises: InputError if that has not been decided, never can be, or leaves no step for any of the starts.
     """
     first, decided = settings.reachable[0], {decision.stage: decision for decision in decisions}
     if first == "stage1":
@@ -265,6 +271,9 @@ def rests_on(settings: Settings, decisions: Sequence[Decision], study: str) -> D
     before = ("stage4", "stage3") if first == "stage5" else (f"stage{int(first[-1]) - 1}",)
     for name in before:
         if name in decided:
+            begins, left_out = stage3.placed(settings.starts, decided[name].winner)
+            if first == "stage3" and left_out and not begins:
+                raise InputError(left_out)
             return decided[name]
     told = f"it starts from the decision of {before[-1]}, which study {study!r} lacks: tune {before[-1]} first"
     raise InputError(f"{first}: {told}")

@@ -2,10 +2,12 @@
 
 import pytest
 
+from studies.decision import Decision
 from studies.errors import InputError
+from studies.plan import Plan, constant
 from studies.trial import Metric
 from trainables.task import Custom, load_task
-from tuner.settings import EARLY_LOOKS, Settings
+from tuner.settings import EARLY_LOOKS, Settings, rests_on
 from tuner.stages.stage1 import Stage1
 from tuner.stages.stage2 import MOMENTA, Stage2
 from tuner.stages.stage3 import Stage3
@@ -44,3 +46,28 @@ def test_what_trains_in_its_own_way_has_no_finish():
     own = Custom(type("Own", (), {"metric": "loss", "mode": "min"}), "Own", "")
     with pytest.raises(InputError, match="finish: expected a Task, .* Own trains in its own way"):
         Settings(stages=("stage5",)).resolve(own)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("RMSE", "min"), ("val_loss", "min"), ("mae", "min"), ("f1", "max")])
+def test_the_direction_of_another_metric_follows_from_its_name(name, mode):
+    assert Settings(metric=name).target(DIGITS) == Metric(name=name, mode=mode)
+    assert Settings(metric=name, mode="max").target(DIGITS).mode == "max"
+
+
+def test_evaluations_further_apart_than_the_longest_path_are_refused():
+    """It would be made longer than --max-steps allows."""
+    assert Settings(eval_examples=6_400, max_steps=100).resolve(DIGITS).max_steps == 100
+    with pytest.raises(InputError, match="--eval-examples: expected at most 6400, .*--max-steps 100.*; got 9600"):
+        Settings(eval_examples=9_600, max_steps=100).resolve(DIGITS)
+
+
+def test_a_trick_that_is_named_in_two_ways_is_one():
+    settings = Settings(tricks=("mixup", "mixup=0.2", "mixup=0.4")).resolve(DIGITS)
+    assert [trick.mixup.alpha for trick in settings.stage("stage4", DIGITS).tricks] == [0.2, 0.4]
+
+
+def test_starts_none_of_which_the_winner_reaches_are_refused_before_anything_is_trained():
+    before = Decision(stage="stage2", question="?", metric=ACCURACY, winner=constant(Plan(), 0.1, 100), value=0.9, rule="")
+    with pytest.raises(InputError, match="^--starts: expected steps from 0 to 99, .*; got 100, 200$"):
+        rests_on(Settings(stages=("stage3",), starts=(100, 200)), [before], "study")
+    assert rests_on(Settings(stages=("stage3",), starts=(50, 200)), [before], "study") == before  # of 200 the decision warns

@@ -28,6 +28,7 @@ from tuner.stages.evidence import (
     reason,
     sample,
     show,
+    sound,
     verdict,
     with_seeds,
 )
@@ -72,8 +73,9 @@ class Stage3(Search):
     name: str = "stage3"
 
     def conclude(self, start: Plan, results: Results) -> Decision:
-        if self.starts and not self._begins(start, peak=0):
-            raise StageError(f"stage3: {self._left_out(start)[0]}")
+        begins, left_out = placed(self.starts, start)
+        if left_out and not begins:
+            raise StageError(f"stage3: {left_out}")
         control, lazy = self._compared(start, results)
         if any(trial.broken for trial in control):
             broken = next(trial for trial in control if trial.broken)
@@ -83,7 +85,7 @@ class Stage3(Search):
             return self._flat(results, control, lazy, helps)
         peak = rules.peak(self.metric, control)
         tails = self._tails(start, results, peak)
-        best = [trial.plan for trial in self._leaders(tails, lazy)]
+        best = [trial.plan for trial in self._leaders(tails)]
         leaders = [lazy, *results.see_each(with_seeds(plan, self.repeats) for plan in best)]
         return self._decision(results, control, leaders, tails, peak)
 
@@ -146,16 +148,7 @@ class Stage3(Search):
     def _begins(self, start: Plan, peak: int) -> list[int]:
         if not self.starts:
             return self._rounded(start, int(BEFORE * peak))
-        return sorted(set(self.starts) - set(self._outside(start)))
-
-    def _outside(self, start: Plan) -> list[int]:
-        """Of the starts that are asked for, those where there is no constant rate to decay: in the warm-up it would jump up."""
-        return [begin for begin in self.starts if not _begin(start) <= begin < start.steps]
-
-    def _left_out(self, start: Plan) -> list[str]:
-        outside = ", ".join(map(str, self._outside(start)))
-        told = f"--starts: expected steps from {_begin(start)} to {start.steps - 1}, where the rate is constant; got {outside}"
-        return [told] if outside else []
+        return placed(self.starts, start)[0]
 
     def _too_high(self, start: Plan, peak: int) -> list[str]:
         """What was asked for is not left out without a word."""
@@ -188,9 +181,9 @@ class Stage3(Search):
         steps = start.steps - begin
         return start.upto(begin).then(Segment(steps=steps, rate=tail.rate(steps)))
 
-    def _leaders(self, tails: list[Trial], lazy: list[Trial]) -> list[Trial]:
+    def _leaders(self, tails: list[Trial]) -> list[Trial]:
         """The best at the end. (Who leads before the decay wins it less than half of the time: nothing is dropped earlier.)"""
-        alive = [trial for trial in tails if not trial.broken and trial.plan != lazy[0].plan]
+        alive = [trial for trial in tails if not trial.broken]
         return sorted(alive, key=lambda t: (rules.better(self.metric, t.latest(self.metric.name)), t.number))[: LEADERS - 1]
 
     def _flat(self, results: Results, control: list[Trial], lazy: list[Trial], helps: Verdict) -> Decision:
@@ -218,8 +211,10 @@ class Stage3(Search):
 
     def _gained(self, control: list[Trial], lazy: list[Trial], tie: bool) -> str:
         """What the lazy decay did, where it did not help."""
-        if broken := next((trial for trial in lazy if trial.broken), None):
-            return f"The lazy linear decay {reason(broken)}. Whether decay helps is not known; the rate stays constant."
+        if not sound(self.metric, lazy):
+            broken = next((trial for trial in lazy if trial.broken), None)
+            how = reason(broken) if broken else f"ended without a finite {self.metric.name}"
+            return f"The lazy linear decay {how}. Whether decay helps is not known; the rate stays constant."
         before, after = (show(sample(self.metric, trials).mean) for trials in (control[: len(lazy)], lazy))
         seeds = " under the first seed" if len(lazy) < len(control) else ""
         taken = f"the lazy linear decay takes {self.metric.name} from {before} to {after}{seeds}"
@@ -236,6 +231,8 @@ class Stage3(Search):
         won, values = leaders[best.place][0].plan, sample(metric, leaders[best.place])
         before = measured(self.name, metric, control)
         spent = cost(results.seen.values())
+        alike = f" The leaders differ by no more than {chance(self.repeats)}: a tie"
+        tied = f"{alike}, so the simplest of those within a standard error of the best." if best.tie else ""
         return decision(
             self.name,
             metric,
@@ -246,14 +243,14 @@ class Stage3(Search):
             margin=best.margin,
             tie=best.tie,
             warnings=(
-                *self._left_out(control[0].plan),
+                *filter(None, [placed(self.starts, control[0].plan)[1]]),
                 *self._too_high(control[0].plan, peak),
                 *_broken([trial for trials in [*leaders, tails] for trial in trials]),
             ),
             words=(
                 f"Decay helps: {metric.name} {show(before.mean)} at the constant rate, {show(values.mean)} with {_label(won)}.",
-                f"Validation at the constant rate was best at step {peak}; {len(tails)} decays were tried besides the lazy one."
-                + (f" The leaders differ by no more than {chance(self.repeats)}: a tie, so the simpler." if best.tie else ""),
+                f"Validation at the constant rate was best at step {peak}; {len(tails)} decays were tried besides the lazy"
+                f" one.{tied}",
                 f"Every decay forks from one trunk: {spent.steps_trained} steps were trained, {spent.steps_shared} were there.",
             ),
             evidence=tuple(self._evidence(control, leaders, best.place, tails)),
@@ -270,6 +267,15 @@ class Stage3(Search):
             if trial.number not in repeated:
                 yield candidate(self.metric, _label(trial.plan), [trial], "worse at its end")
         yield candidate(self.metric, "constant", control, "the control")
+
+
+def placed(starts: Iterable[int], start: Plan) -> tuple[list[int], str]:
+    """The starts at which there is a constant rate to decay (in the warm-up it would jump up), in order; and in words, which are
+    no such steps, "" if there are none."""
+    begins = sorted(begin for begin in starts if _begin(start) <= begin < start.steps)
+    outside = ", ".join(str(begin) for begin in starts if begin not in begins)
+    told = f"--starts: expected steps from {_begin(start)} to {start.steps - 1}, where the rate is constant; got {outside}"
+    return begins, told if outside else ""
 
 
 def _begin(plan: Plan) -> int:

@@ -56,6 +56,16 @@ def test_of_a_decay_that_breaks_it_is_said_that_nothing_is_known():
     assert decision.words[0].startswith("The lazy linear decay diverged") and "not known" in decision.words[0]
 
 
+def test_of_a_decay_that_ends_without_a_number_it_is_not_said_to_be_worse():
+    def draw(plan, step):
+        loss, accuracy = terrain(0.05)(plan, step)
+        return loss, math.nan if plan.at(step - 1) < 0.05 else accuracy
+
+    decision, _, _ = conclude(draw)
+    assert decision.winner == START
+    assert decision.words[0].startswith("The lazy linear decay ended without a finite accuracy. Whether decay helps is not known")
+
+
 def test_the_lazy_decay_gets_further_seeds_only_where_it_is_ahead():
     for gain, seeds in ((-0.1, {0}), (0.001, {0, 1, 2})):
         decision, study, _ = conclude(terrain(gain))
