@@ -11,6 +11,7 @@ from studies.plan import Plan, distinct_steps
 from studies.trial import Trial
 from studies.wish import WishRecord
 from trainables.machine import count
+from trainables.task import blamed
 from trainables.trainable import Workload
 from tuner.settings import Settings
 from tuner.stages.asked import heed
@@ -36,7 +37,9 @@ class Forecast:
 
 def at_a_time(settings: Settings, device: str) -> int:
     """Trials that are trained at full speed together, on this machine: one on each GPU, where there are any (more of them share
-    its speed), else one on each core; so many processes and threads each."""
+    its speed), else one on each core; so many processes and threads each. In one process, one."""
+    if settings.runner == "serial":
+        return 1
     if device == "cuda":
         room = max(1, count(device) // settings.processes)
         return min(settings.workers or room, room)
@@ -65,8 +68,8 @@ def forecast(
     winners = {decision.stage: decision.winner for decision in decided}
     plan, told, speeds = start, [], {}
     for name in settings.stages:
-        stage = settings.stage(name, workload)
-        if not told and name in winners and _over(heed(stage, wishes), plan, trials.get(name, ())):
+        stage = heed(settings.stage(name, workload), wishes)
+        if not told and name in winners and _over(stage, plan, trials.get(name, ())):
             plan = winners[name]
             continue
         most = stage.most(plan)
@@ -92,10 +95,11 @@ def _over(stage: Search, start: Plan, trials: Sequence[Trial]) -> bool:
 
 def _seconds_per_step(settings: Settings, workload: Workload, plan: Plan, device: str) -> float:
     """A step, with its share of an evaluation."""
-    trainable = workload.trainable(plan, device)
-    trainable.train(2, min(settings.lrs))  # the first steps set up memory and kernels
-    step = _timed(lambda: trainable.train(PROBED_STEPS, min(settings.lrs))) / PROBED_STEPS
-    return step + _timed(trainable.evaluate) / plan.every(settings.eval_examples)
+    with blamed(f"--task {settings.task}"):
+        trainable = workload.trainable(plan, device)
+        trainable.train(2, min(settings.lrs))  # the first steps set up memory and kernels
+        step = _timed(lambda: trainable.train(PROBED_STEPS, min(settings.lrs))) / PROBED_STEPS
+        return step + _timed(trainable.evaluate) / plan.every(settings.eval_examples)
 
 
 def _timed(work) -> float:

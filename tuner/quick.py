@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from studies.curves import HEALTHY
 from studies.errors import StageError
 from studies.plan import Plan
+from trainables.task import blamed
 from trainables.trainable import Workload
 
 LOWEST, HIGHEST = 1e-6, 10.0
@@ -46,9 +47,10 @@ class Proposal:
 def propose(workload: Workload, start: Plan, device: str) -> Proposal:
     """Read a rate off a few batches. Trains one ramp from the start's fresh initialisation and throws it away.
 
-    Raises: StageError if neither reading says anything.
+    Raises: StageError if neither reading says anything; TaskError.
     """
-    rates, losses, ratios = _ramp(workload, start, device)
+    with blamed(f"quick: {workload.name}"):
+        rates, losses, ratios = _ramp(workload, start, device)
     by_ramp, by_ratio = _steepest(rates, losses), _healthy(ratios)
     said = [rate for rate in (by_ramp, by_ratio) if rate]
     if not said:
@@ -71,7 +73,13 @@ def _ramp(workload: Workload, start: Plan, device: str) -> tuple[list[float], li
         rates.append(rate)
         losses.append(smoothed)
         if (batch + 1) % (BATCHES // READINGS) == 0:
-            ratios.append((rate, float(trainable.evaluate().get("update_ratio", math.nan))))
+            try:
+                measured = trainable.evaluate()
+            except Exception:
+                if not ratios:
+                    raise
+                break  # metrics of a model that has diverged often do
+            ratios.append((rate, float(measured.get("update_ratio", math.nan))))
     return rates, losses, ratios
 
 

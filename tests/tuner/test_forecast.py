@@ -58,6 +58,7 @@ def test_at_most_is_a_bound_where_stage_1_ends_late(tmp_path, monkeypatch, capsy
         ("cuda", {"workers": 16}, 4),
         ("cpu", {}, os.cpu_count()),
         ("cpu", {"workers": 16}, 16),
+        ("cpu", {"runner": "serial"}, 1),
     ],
 )
 def test_time_is_shared_out_among_gpus_where_there_are_some_and_else_among_cores(monkeypatch, device, options, trials):

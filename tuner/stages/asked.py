@@ -46,6 +46,10 @@ class Asked(Search):
         evidence = tuple(_followed(one, seen[one.plan.line]) if one.plan.line in seen else one for one in decision.evidence)
         return _but(decision, evidence=evidence, cost=cost(results.seen.values(), saved))
 
+    def most(self, start: Plan) -> list[Plan]:
+        """What is followed for the eye is nothing that a later stage may start from, and is left out."""
+        return self.stage.most(start)
+
     def _overruled(self, ruled: Decision, start: Plan, results: Results, record: WishRecord) -> Decision:
         """With this person's winner instead; with the rule's, and a warning, if that one broke or is none of this stage."""
         try:

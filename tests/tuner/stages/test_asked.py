@@ -38,6 +38,13 @@ def test_a_stage_of_which_nothing_is_asked_is_itself():
     assert heed(first.STAGE, records).lrs == (*first.STAGE.lrs, 0.3)
 
 
+def test_a_rate_that_is_added_counts_in_what_is_wanted_at_most():
+    followed = Extend(stage="stage1", plan=first.constant(first.START, 0.1, 9_000))
+    records = [WishRecord(number, wish, "ann@lab", 0.0) for number, wish in enumerate((Rate(lr=0.3), followed), 1)]
+    more = {plan.lr for plan in heed(first.STAGE, records).most(first.START)}
+    assert more == {0.3} | {plan.lr for plan in first.STAGE.most(first.START)}
+
+
 def test_a_rate_that_is_added_races_with_the_others_and_may_win():
     plain, study, _ = conclude(first.STAGE, first.START, first.textbook)
     decision, study, _ = conclude(first.STAGE, first.START, first.textbook, Rate(lr=0.05), study=study)
