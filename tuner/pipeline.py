@@ -2,8 +2,7 @@
 
 import logging
 import signal
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from reports.progress import ProgressView
 from reports.reporter import Reporter
 from reports.tensorboard import TensorboardLog
 from studies.decision import QUESTIONS, RUN, Decision
-from studies.errors import InputError, Interrupted, StageError, TaskError, TuneError
+from studies.errors import InputError, Interrupted, StageError, TaskError
 from studies.failpoints import failpoint
 from studies.files import sweep
 from studies.ledger import Driver, Store
@@ -27,7 +26,7 @@ from studies.words import last_line
 from studies.workspace import Workspace
 from trainables.checkpoints import Checkpoints
 from trainables.parallel import load_spread
-from trainables.task import load_task
+from trainables.task import blamed, load_task
 from trainables.trainable import Workload
 from tuner.runners import check_options, make_runner, prepare
 from tuner.runners.job import Job
@@ -111,6 +110,8 @@ def tune(settings: Settings, store: Store, workspace: Workspace, view: ProgressV
     workload = load_spread(settings.task, settings.data, settings.processes, settings.device)
     asked, settings = settings, settings.resolve(workload)
     approximations, regularisation = try_out(workload, settings.start, settings.task)
+    if settings.recipe.early_stopping and settings.metric not in (None, workload.target.name):
+        approximations += (f"early stopping goes by the task's own {workload.target.name}, not by {settings.metric}",)
     checkpoints = Checkpoints(workspace.checkpoints(settings.checkpoints), workload.fingerprint)
     if settings.checkpoints:
         checkpoints.check()
@@ -143,14 +144,9 @@ def try_out(workload: Workload, plan: Plan, task: str) -> tuple[tuple[str, ...],
 
     Raises: InputError, TaskError.
     """
-    try:
+    with blamed(f"--task {task}"):
         built = workload.trainable(plan, "cpu")
         return getattr(built, "approximations", ()), getattr(built, "regularisation", ())
-    except TuneError:
-        raise
-    except Exception as error:
-        told = f"--task {task}: {type(error).__name__}: {error}".splitlines()[0]
-        raise TaskError(told, traceback.format_exc()) from None
 
 
 def _premises(regularisation: Sequence[str]) -> Iterator[str]:
@@ -206,7 +202,7 @@ def _blamed(error: StageError, trials: Sequence[Trial]) -> StageError | TaskErro
 
 @contextmanager
 def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Iterator[Runner]:
-    """A runner for the time of a run; the first SIGINT or SIGTERM lets it finish its steps and save, the second ends at once."""
+    """A runner for the time of a run."""
     job = Job(
         task=settings.task,
         data=settings.data,
@@ -222,6 +218,19 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
         fuse=settings.fuse,
     )
     runner = make_runner(settings.runner, job, **_runner_options(settings))
+    try:
+        with interruptible(runner.stop):
+            yield runner
+    finally:
+        runner.close()
+
+
+@contextmanager
+def interruptible(stop: Callable[[], None]) -> Iterator[None]:
+    """Within it the first SIGINT or SIGTERM asks for a stop, for which steps are finished and saved; the second ends at once.
+
+    Raises: Interrupted by the second.
+    """
     asked = False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -230,17 +239,16 @@ def _runner(settings: Settings, workload: Workload, workspace: Workspace) -> Ite
             raise KeyboardInterrupt
         asked = True
         log.warning("interrupted: finishing the steps under way and saving; once more to end at once")
-        runner.stop()
+        stop()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield runner
+        yield
     except KeyboardInterrupt:
         raise Interrupted("interrupted") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        runner.close()
 
 
 def _runner_options(settings: Settings) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from reports.export import Export, read_export
 from reports.progress import ProgressView
-from studies.errors import StageError, TaskError
+from studies.errors import Interrupted, StageError, TaskError
 from studies.files import write_whole
 from studies.plan import Plan
 from studies.trial import Point, Progress, State
@@ -21,7 +22,7 @@ from trainables.checkpoints import Checkpoints, save_weights
 from trainables.machine import settle
 from trainables.parallel import gathered, load_spread
 from trainables.training import carry_out
-from tuner.pipeline import try_out
+from tuner.pipeline import interruptible, try_out
 from tuner.settings import Settings
 from tuner.stages.rules import quantile
 
@@ -82,7 +83,7 @@ def train(
     file was tuned by is judged by its own metric. processes: that share every batch; readers: that read ahead.
     checkpoints: folder or URL of the states; a folder in out if not given.
 
-    Raises: InputError, TaskError, StorageError; StageError if the training diverges.
+    Raises: InputError, TaskError, StorageError; StageError if the training diverges; Interrupted, and it has been saved.
     """
     export = read_export(config)
     spec = export.task if task is None else task
@@ -97,10 +98,11 @@ def train(
     states.sweep()
     eval_examples = Settings().resolve(workload).eval_examples
     points: list[Point] = []
-    with gathered(workload), view:
+    asked = threading.Event()
+    with gathered(workload), view, interruptible(asked.set):
         view.stage("train", f"{plan.steps} steps of {config.name}")
         view.planned([plan])
-        for progress in carry_out(workload, [plan], states, eval_examples=eval_examples, device=device):
+        for progress in carry_out(workload, [plan], states, eval_examples=eval_examples, device=device, stop=asked.is_set):
             points += progress.points
             view.record(progress)
     _check_ended(progress)
@@ -123,6 +125,8 @@ def expected(export: Export) -> tuple[float, float] | None:
 
 
 def _check_ended(progress: Progress) -> None:
+    if not progress.ended:
+        raise Interrupted("stopped; everything is saved: run again to go on")
     if progress.ended is State.FAILED:
         raise TaskError(f"the training failed: {last_line(progress.error)}", progress.error)
     if progress.ended is State.DIVERGED:

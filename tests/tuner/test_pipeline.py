@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -18,8 +19,10 @@ import yaml
 
 from reports.export import read_export
 from studies.ledger import Store
+from studies.plan import Plan
 from tests.crash.home import until
 from tuner.cli import _run
+from tuner.quick import BATCHES, propose
 
 TASK = textwrap.dedent(
     """
@@ -156,6 +159,29 @@ def test_a_task_that_measures_something_else_is_judged_by_its_own_metric(home, m
     outcome = json.loads(told.out)
     assert outcome["metric"] == "accuracy" and outcome["value"] > 0.5 and outcome["expected"] is outcome["within"] is None
     assert "tuned by f1, which this task does not measure" in told.err
+
+
+def test_training_the_winner_that_is_interrupted_saves_its_steps_and_goes_on(home, monkeypatch, capsys):
+    presses = """
+    def loss(self, outputs, targets):
+        import os, signal
+        if outputs.requires_grad:
+            with open("steps", "a") as steps:
+                steps.write(".")
+            if os.path.getsize("steps") == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+        return super().loss(outputs, targets)
+"""
+    (home / "blobs.py").write_text(TASK + presses)
+    plan = "{batch_size: 64, momentum: 0.9, schedule: [{steps: 400, shape: constant, lr: 0.1}]}"
+    metric = "{name: accuracy, mode: max}"
+    (home / "best.yaml").write_text(f"format: 1\nstudy: s\ntask: blobs.py:Blobs\nmetric: {metric}\nplan: {plan}\n")
+    monkeypatch.chdir(home)
+    assert _run(["train", "best.yaml"]) == 130
+    assert capsys.readouterr().err.endswith("tune: stopped; everything is saved: run again to go on\n")
+    assert (home / "steps").stat().st_size < 400 and not (home / "trained" / "weights.pt").exists()
+    assert _run(["train", "best.yaml"]) == 0
+    assert (home / "steps").stat().st_size == 400 and (home / "trained" / "weights.pt").exists()
 
 
 def test_running_again_trains_nothing_and_decides_the_same_wherever_that_is(whole, tmp_path):
@@ -340,3 +366,18 @@ def test_quick_proposes_a_rate_for_the_task_of_the_study_that_is_named_and_leave
     assert quick("--study", "mine") == told
     assert _run(["stage1", "--study", "mine", "--centre", "--dry-run", "--json"]) == 0
     assert f"{told['lr']:g} is the proposed rate" in capsys.readouterr().err
+
+
+def test_quick_ends_its_ramp_where_a_diverged_model_can_no_longer_be_measured():
+    class Fragile:
+        def train(self, steps, rate):
+            self.rate = rate
+            return 1 / (1 + 100 * rate)
+
+        def evaluate(self):
+            if self.rate > 0.1:
+                raise ValueError("Input contains NaN")
+            return {"update_ratio": self.rate}
+
+    proposal = propose(SimpleNamespace(name="fragile", trainable=lambda plan, device: Fragile()), Plan(), "cpu")
+    assert proposal.by_ratio == pytest.approx(1e-3) and proposal.by_ramp and proposal.batches < BATCHES

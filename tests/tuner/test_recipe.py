@@ -55,6 +55,14 @@ def test_a_recipe_from_a_file_is_tuned_with_recorded_exported_and_trained_again(
     assert last_line(capsys)["value"] == pytest.approx(stage["value"], abs=0.01)  # one of 359 may be on the border
 
 
+def test_by_what_early_stopping_goes_is_said_where_something_else_decides(home, capsys):
+    (home / "recipe.yaml").write_text("early_stopping: 5\n")
+    says = "early stopping goes by the task's own accuracy, not by val_loss"
+    for options, told in ((["--metric", "val_loss"], [says]), ([], [])):
+        assert _run(["stage1", "--recipe", "recipe.yaml", "--study", f"s{len(told)}", *options, *SHORT]) == 0
+        assert [one for one in last_line(capsys)["stages"][0]["warnings"] if "early stopping" in one] == told
+
+
 def test_a_tasks_own_recipe_holds_until_a_file_says_otherwise_and_the_decision_says_what_is_only_near(home, capsys):
     assert _run(["stage1", "--task", "normed.py:Normed", *SHORT]) == 0
     (stage,) = last_line(capsys)["stages"]
