@@ -151,7 +151,7 @@ class Bench:
 
         try:
             probe = self._measured(plans)
-        except Exception as error:  # the task's own: it will fail its plans when they are carried out
+        except (Exception, SystemExit) as error:  # the task's own: it will fail its plans when they are carried out
             _check_gpu(Progress(plans[0], ended=State.FAILED, error=traceback.format_exc()))
             probe = Probe(words=f"{type(error).__name__}: {error}", gpu_share=1.0 if self.card else 0.0, failed=True)
         release()

@@ -13,8 +13,10 @@ from studies.trial import State
 from tests.tuner.runners.records import BASE, Records, run
 from tests.tuner.runners.tasks import LOSES, lose_gpu
 from trainables import machine
+from trainables.task import load_task
 from tuner.runners import make_runner
 from tuner.runners.bench import Bench, LostError
+from tuner.runners.job import Job
 from tuner.runners.probe import Probe
 
 PLAN = constant(BASE, 0.001, 30)
@@ -85,3 +87,11 @@ def test_a_probe_that_fails_gives_its_memory_back_and_has_measured_nothing(gpu, 
     monkeypatch.setattr(machine, "gpu_share", lambda *given: lose_gpu() or torch.cuda.synchronize())
     with pytest.raises(LostError, match="device-side assert"):
         bench.probe([PLAN])
+
+
+def test_what_leaves_the_program_in_a_probe_is_no_end_of_it(tmp_path):
+    leaves = "    def loss(self, outputs, targets): raise SystemExit(3)\n"
+    (tmp_path / "leaves.py").write_text(f"from trainables.tasks.digits import Digits\nclass Leaves(Digits):\n{leaves}")
+    spec = f"{tmp_path / 'leaves.py'}:Leaves"
+    job = Job(spec, tmp_path / "checkpoints", load_task(spec).fingerprint, eval_examples=80, folder=tmp_path)
+    assert Bench(job).probe([constant(BASE, lr, 400) for lr in (0.1, 0.01)]) == Probe(words="SystemExit: 3", failed=True)
