@@ -111,8 +111,7 @@ def check(task: str, json: bool, seconds: float = 60.0, **given: Any) -> None:
     from tuner.settings import Settings
 
     check_spec(task)
-    if task.startswith("replay:"):
-        raise InputError(f"check: expected a task that trains; {task} is a table of recorded curves")
+    _check_trains("check", task)
     if not 1 <= seconds <= 86_400:
         raise InputError(f"--seconds: expected a number from 1 to 86400; got {seconds:g}")
     settings = Settings.of({}, {"task": task, **given})
@@ -276,10 +275,10 @@ def recipes(json: bool) -> None:
 def clean(json: bool, yes: bool = False, study: str | None = None, **given: Any) -> None:
     store, litter = _store(given), []
     records = [store.record(study)] if study else store.studies()
+    workspaces = [_workspace(store, record.name, given) for record in records]  # seen from here
     from tuner import clean as cleaning
 
-    for record in records:
-        workspace = _workspace(store, record.name, given)
+    for record, workspace in zip(records, workspaces):
         _go_back(record.settings.get("cwd", "."))
         try:
             litter.append(cleaning.clean(store, workspace, remove=yes))
@@ -467,8 +466,14 @@ def _propose(settings: Any) -> Any:
     from trainables.task import load_task
     from tuner.quick import propose
 
+    _check_trains("--quick", settings.task)
     workload = load_task(settings.task, settings.data)
     return propose(workload, settings.resolve(workload).start, settle(settings.device, settings.threads))
+
+
+def _check_trains(what: str, task: str) -> None:
+    if task.startswith("replay:"):
+        raise InputError(f"{what}: expected a task that trains; {task} is a table of recorded curves")
 
 
 def _workdir(given: dict[str, Any]) -> Path:

@@ -58,6 +58,7 @@ FILES = {
     "none.py": TASK + "class Bad(Good):\n    def data(self): pass\n",
     "uneven.py": TASK + "class Bad(Good):\n    def data(self): return ((torch.zeros(8, 2), torch.zeros(7)),) * 2\n",
     "nothing.py": TASK + "class Bad(Good):\n    def data(self): return ((torch.zeros(0, 2), torch.zeros(0).long()),) * 2\n",
+    "noloss.py": TASK + "class Bad(Good):\n    def loss(self, outputs, targets): raise RuntimeError('no loss today')\n",
     "nomodel.py": TASK + "class Bad(Good):\n    def model(self): return None\n",
     "kept.csv": HEADER + ROW,
     "text.db": "lr,accuracy\n" * 1000,
@@ -123,6 +124,7 @@ COMMANDS = {
     "stage 3 before stage 2": (["stage3", "--task", "good.py:Good", *SERIAL], ["stage3", "stage2 first"]),
     "the decay of recorded curves": (["stage3", *KEPT], ["stage3: expected a task that trains", "constant rates only"]),
     "what it would cost": (["stage3", "--dry-run", *KEPT], ["stage3: expected a task that trains", "constant rates only"]),
+    "a few batches of recorded curves": (["stage1", "--quick", *KEPT], ["--quick: expected a task that trains", "kept.csv"]),
     "tricks for recorded curves": (["stage4", *KEPT], ["stage4: expected a task that trains"]),
     "a batch size that was not recorded": (["stage1", "--batch-size", "3", *KEPT], ["batch_size", "kept.csv", "3", "[32]"]),
     "more steps than were recorded": (["stage1", "--max-steps", "11", *KEPT], ["--max-steps", "at most 10", "11"]),
@@ -486,6 +488,13 @@ def test_a_task_that_is_broken(folder, capsys, spec):
     first, *below = [line for line in told.err.splitlines() if " INFO " not in line]
     assert first.startswith("tune: ") and all(word in first for word in BROKEN[spec]), first
     assert not below or below[0].startswith("Traceback"), told.err
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--quick"])
+def test_a_task_that_breaks_when_it_is_tried(folder, capsys, option):
+    assert _run(["stage1", "--study", "new", "--task", "noloss.py:Bad", option]) == 2
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first.startswith("tune: ") and "RuntimeError: no loss today" in first and second.startswith("Traceback")
 
 
 @pytest.mark.parametrize("name", TABLES)

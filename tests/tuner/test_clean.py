@@ -92,6 +92,19 @@ def test_what_a_killed_writer_left_goes_at_the_next_start_and_what_an_edited_tas
     assert "Blobs: 0 of 0 files can go" in capsys.readouterr().err
 
 
+def test_a_workdir_is_looked_for_from_where_one_asks(home, monkeypatch, capsys):
+    for study in ("one", "two"):
+        (home / study).mkdir()
+        (home / study / "blobs.py").write_text(TASK)
+        monkeypatch.chdir(home / study)
+        assert _run(["stage1", *SWEEP, "--runner", "serial", "--study", study, "--workdir", "../runs"]) == 0
+    monkeypatch.chdir(home)
+    capsys.readouterr()
+    assert _run(["clean", "--workdir", "runs", "--json"]) == 0
+    places = [one["place"] for one in json.loads(capsys.readouterr().out)["studies"]]
+    assert places == [str(home / "runs" / study / "checkpoints") for study in ("one", "two")]
+
+
 def test_a_study_that_is_being_run_is_left_alone(home, capsys):
     states = home / "tune-runs" / "Blobs" / "checkpoints" / "0123456789abcdef"
     states.mkdir(parents=True)
