@@ -20,7 +20,7 @@ import psutil
 import sqlalchemy as sa
 
 from studies.database import STOPS, STUDIES, Database, clock, insert_new, storable
-from studies.errors import BusyError, StorageError
+from studies.errors import BusyError, InputError, StorageError
 from studies.failpoints import failpoint
 from studies.study import StudyState
 
@@ -51,7 +51,10 @@ class Lease:
     """
 
     def __init__(self, database: Database, name: str, settings: Mapping[str, Any], seconds: float):
-        """Take the lease: of a new study, of one that nobody runs, or of a driver that is dead or silent."""
+        """Take the lease: of a new study, of one that nobody runs, or of a driver that is dead or silent.
+
+        Raises: InputError if the database takes the name for another study's.
+        """
         self.name, self._settings = name, settings
         self._database = database
         self._seconds = seconds
@@ -64,6 +67,8 @@ class Lease:
             blank = {"name": name, "state": StudyState.STOPPED, "created": now, "updated": now}
             connection.execute(insert_new(connection, STUDIES).values(blank))
             row = connection.execute(sa.select(STUDIES, now.label("now")).where(STUDIES.c.name == name).with_for_update()).one()
+            if row.name != name:  # MySQL reads letters without their case, in Optuna's tables, too
+                raise InputError(f"--study: {database.shown} cannot tell {name!r} from its study {row.name!r}; take another name")
             if held(row):
                 raise BusyError(refusal(row))
             self._token, self._before = row.token + 1, row

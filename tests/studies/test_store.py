@@ -412,6 +412,17 @@ class TestStore:
                 pass
         assert store.studies() == []
 
+    def test_names_that_differ_in_case_are_two_studies_or_refused(self, store):
+        with store.drive("flowers", SETTINGS) as driver:
+            driver.done()
+        if store.url.startswith("mysql"):
+            with pytest.raises(InputError, match="cannot tell 'Flowers' from its study 'flowers'"), store.drive("Flowers", {}):
+                pass
+        else:
+            with store.drive("Flowers", {}):
+                pass
+        assert store.record("flowers").settings == SETTINGS and store.record("flowers").state is StudyState.DONE
+
     def test_a_second_driver_is_refused_and_told_who_is_the_first(self, store, storage_url):
         with store.drive("flowers", SETTINGS):
             refusal = r"study 'flowers' is being run by process \d+ on \S+, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d; wait for it"
