@@ -32,7 +32,7 @@ AILING = {
     "Decaying": ("regularisation", DOUBT, ["weight decay 0.0005"]),
     "Forgotten": ("parameters", WRONG, ["0.weight"]),
     "Deaf": ("one batch by heart", WRONG, ["fell only"]),
-    "Normed": ("one batch by heart", WRONG, ["fell only"]),
+    "NormedDeaf": ("one batch by heart", WRONG, ["fell only"]),
     "Mute": ("one example by heart", WRONG, ["fell only"]),
     "Moody": ("the same plan twice", WRONG, ["loss"]),
     "Counting": ("stopped and gone on with", WRONG, ["state lacks"]),
@@ -55,7 +55,7 @@ def test_what_is_wrong_has_a_finding_that_names_it(name):
     assert all(word in f"{check.saw} {check.do}" for word in words), check
 
 
-@pytest.mark.parametrize("spec", ["digits", "tests.trainables.ailing:Healthy", "tests.trainables.ailing:Numbers"])
+@pytest.mark.parametrize("spec", ["digits", *(f"tests.trainables.ailing:{name}" for name in ("Healthy", "Numbers", "Normed"))])
 def test_a_sound_task_has_nothing_wrong_or_in_doubt(spec):
     checks = found(spec).values()
     assert [check for check in checks if check.verdict not in (OK, Verdict.UNSEEN)] == []

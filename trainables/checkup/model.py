@@ -85,7 +85,7 @@ def _first_loss(task: Task, model: nn.Module, inputs, targets, known: torch.Tens
 
     known: what targets there are; None where the loss is the task's own.
     """
-    model.eval()
+    _wake(model)
     with torch.no_grad():
         outputs = call(model, inputs)
     usual = known is not None and isinstance(outputs, torch.Tensor)
@@ -253,14 +253,18 @@ def _overfits(task: Task, plan: Plan, inputs, targets, usual, device: str, words
     return Finding(words, Verdict.DOUBT, saw, do)
 
 
-def _settle(model: nn.Module, usual) -> None:
-    """For training, but dropout off, and batch normalisation by what these inputs are in the untrained model, for good: one
-    example has no variance. (As they are made, norms change nothing: a deep model's loss begins in the hundreds, of which chance
-    is next to nothing.)"""
+def _wake(model: nn.Module) -> None:
+    """For training, but without dropout. (When it is evaluated, an untrained model's norms change nothing: if deep, its loss is in
+    the hundreds, of which chance is next to nothing.)"""
     model.train()
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()
+
+
+def _settle(model: nn.Module, usual) -> None:
+    """Awake, but batch normalisation by what these inputs are in the untrained model, for good: one example has no variance."""
+    _wake(model)
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
     for norm in norms:
         norm.momentum = 1.0
