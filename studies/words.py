@@ -21,10 +21,12 @@ def count(n: int, noun: str, nouns: str = "") -> str:
 
 
 def schedule(plan: Plan) -> str:
-    """How the rate goes: "constant", "linear to 0", "constant, x 0.5 every 500 from step 2,700"."""
+    """How the rate goes: "constant", "linear to 0", "constant, x 0.5 every 500 from step 2,700"; of constant ones those that are
+    not the plan's own by their values, as in a warm-up."""
     told, begin = [], 0
     for segment in plan.segments:
-        told.append(shape(segment.rate) + (f" from step {begin:,}" if begin else ""))
+        at = f" at {number(segment.rate.lr)}" if isinstance(segment.rate, Constant) and segment.rate.lr != plan.lr else ""
+        told.append(shape(segment.rate) + at + (f" from step {begin:,}" if begin else ""))
         begin += segment.steps
     return ", ".join(told) or "untrained"
 

@@ -66,6 +66,9 @@ def test_schedules_say_what_the_rate_does():
     told = words.schedule(warm.then(Segment(steps=900, rate=Linear(lr=0.1, over=900, interval=100))))
     assert told == "warm-up from 0.01 over 100 steps, linear to 0 from step 100"
     assert words.schedule(stage3().decision.winner) == "constant, x 0.5 every 400 from step 2,700"
+    assert words.schedule(constant(Plan(), 0.1, 50).then(constant(Plan(), 0.4, 900).segments[0])) == (
+        "constant at 0.1, constant from step 50"
+    )
     assert words.plan(constant(Plan(), 0.1, 1)) == "lr 0.1, batch size 64, momentum 0.9, 1 step, sgd, constant"
 
 
