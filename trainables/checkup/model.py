@@ -254,8 +254,8 @@ def _overfits(task: Task, plan: Plan, inputs, targets, usual, device: str, words
 
 
 def _wake(model: nn.Module) -> None:
-    """For training, but without dropout. (When it is evaluated, an untrained model's norms change nothing: if deep, its loss is in
-    the hundreds, of which chance is next to nothing.)"""
+    """For training, but without dropout. (Evaluated untrained, norms change nothing: a deep model's loss is then in the hundreds,
+    of which chance is next to nothing.)"""
     model.train()
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
