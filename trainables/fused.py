@@ -229,25 +229,27 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     On a CPU a lane's numbers must not depend on its company at all, so that a cohort may be another when a run is resumed.
     """
     one = min(lanes, key=lambda lane: lane.plan.lr)  # it will not diverge
-    begun, rates = one.state(), [lane.plan.at(lane.step) for lane in lanes]
-    loss = one.train(TRIED_STEPS, one.plan.at(0))
+    begun, rate = one.state(), one.plan.at(0)
+    company = Fused(lanes)
+    company.train(TRIED_STEPS, [lane.plan.at(lane.step) for lane in lanes])
+    company.part()
+    in_company = _flat(one.model.parameters())
+    lanes[0].train(1, 0.0)  # raises where its model has kept something of the batched one
+    one.restore(begun)
+    loss = one.train(TRIED_STEPS, rate)
     pulls = [_pull(one, parameter) for parameter in one.model.parameters()]
     one.restore(begun)
     single = Fused([one])
-    single_loss = single.train(TRIED_STEPS, [one.plan.at(0)])[0]
+    single_loss = single.train(TRIED_STEPS, [rate])[0]
     batched = single._kept[0][0].split([pull.numel() for pull in pulls])
+    by_itself = _flat(one.model.parameters())
     single.part()
-    by_itself = _flat(one.model.parameters()).clone()
-    one.restore(begun)
-    company = Fused(lanes)
-    company.train(TRIED_STEPS, rates)
-    company.part()
     if not abs(single_loss - loss) <= AGREEMENT * abs(loss):
         return f"the loss would differ by {abs(single_loss - loss) / abs(loss):.0e} of it"
     least = AGREEMENT * _flat(pulls).norm()
     if not all((mine - pull).norm() <= ALIKE * pull.norm() + least for mine, pull in zip(batched, pulls)):
         return "a gradient would be another one: the model finds parameters where they were, not where they are"
-    moved = float((_flat(one.model.parameters()) - by_itself).norm() / by_itself.norm())
+    moved = float((in_company - by_itself).norm() / by_itself.norm())
     return "" if moved <= (0 if one.device == "cpu" else AGREEMENT) else "a training would depend on its company"
 
 

@@ -279,6 +279,25 @@ class Attentive(Plain):
         return nn.Sequential(nn.Linear(3, 12), nn.Unflatten(1, (3, 4)), layer, nn.Flatten(), nn.Linear(12, 2))
 
 
+class Remembering(Plain):
+    """Its model keeps what it has computed of a buffer."""
+
+    def model(self):
+        return Waves()
+
+
+class Waves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head, self.known = nn.Linear(3, 2), None
+        self.register_buffer("frequencies", torch.arange(1.0, 4.0))
+
+    def forward(self, inputs):
+        if self.known is None:
+            self.known = self.frequencies.cos()
+        return self.head(inputs * self.known)
+
+
 class Bagged(Plain):
     """torch knows no fast way of batching what it does."""
 

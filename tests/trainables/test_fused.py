@@ -204,6 +204,12 @@ def test_a_model_that_finds_its_weights_elsewhere_is_not_fused_however_low_the_r
     assert fewest == math.inf and words.startswith("a gradient would be another one")
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_model_that_keeps_something_of_the_batched_one_is_not_fused(order):
+    fewest, words = fused_from(lanes("Remembering", rates=RATES[::order]), always=True)
+    assert fewest == math.inf and "escaped" in words
+
+
 def test_a_task_that_would_draw_other_random_numbers_is_not_fused():
     fewest, words = fused_from(lanes("Attentive"), always=True)
     assert fewest == math.inf and words.startswith("the loss would differ by ")
