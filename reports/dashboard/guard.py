@@ -1,8 +1,8 @@
 """Who may ask for what? Every request passes here first, and every answer leaves with the same headers.
 
 A page that a person merely visits can make their browser send requests to this machine. So: an exact Host (against
-rebound names), a token that the browser keeps in a strict cookie, and for whatever changes something an exact Origin and
-a content type that a foreign form cannot send.
+rebound names), a token that the browser keeps in a strict cookie, and for whatever changes something an exact Origin (which
+a program that brings the token need not send) and a content type that a foreign form cannot send.
 """
 
 import hashlib
@@ -95,19 +95,25 @@ class Guard:
         return answer
 
     def _known(self, request: Request) -> bool:
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return same(bearer, self._token)
+        if (given := bearer(request)) is not None:
+            return same(given, self._token)
         return same(request.cookies.get(cookie_name(request), ""), self._pass)
 
     def _change(self, request: Request) -> Response | None:
         if request.method in READING:
             return None
-        if request.headers.getlist("origin") != [f"http://{request.headers['host']}"]:
+        origins = request.headers.getlist("origin")
+        if origins != [f"http://{request.headers['host']}"] and (origins or bearer(request) is None):
             return self._problem(request, 403, "Changes are taken from this server's own pages only (Origin).")
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return self._problem(request, 415, "Changes are taken as application/json only (Content-Type).")
         return None
+
+
+def bearer(request: Request) -> str | None:
+    """The token that a program sends; no page of somebody else's can make a browser send one."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return given if scheme.lower() == "bearer" else None
 
 
 def same(given: str, secret: str) -> bool:

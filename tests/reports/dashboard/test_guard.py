@@ -161,8 +161,14 @@ def test_the_link_logs_in_and_leaves_no_token_behind(server):
 
 def test_the_token_serves_programs_as_a_bearer(server):
     token = server.link.partition("token=")[2]
-    answer = server.stranger().get("/tuner/api/v1/studies", headers={"authorization": f"Bearer {token}"})
+    headers = {"authorization": f"Bearer {token}"}
+    answer = server.stranger().get("/tuner/api/v1/studies", headers=headers)
     assert [study["name"] for study in answer.json()["studies"]] == ["flowers"]
+    notes = "/tuner/api/v1/studies/flowers/notes"
+    assert server.stranger().post(notes, headers=headers, json={"text": "by a program"}).status_code == 202
+    foreign = {**headers, "origin": "http://evil.example"}
+    assert server.stranger().post(notes, headers=foreign, json={"text": "by a page"}).status_code == 403
+    assert [record.text for record in server.store.wishes("flowers")] == ["by a program"]
 
 
 CLIMBS = (
