@@ -116,7 +116,7 @@ STAGE3 = {
     "starts": _list(int, "Steps at which decay begins, 0 the first; shortly before the validation's peak if not given."),
     "factors": _list(float, "Factors of the decay; 0.5,0.1 if not given."),
     "intervals": _list(int, "Steps between its drops; a quarter and an eighth of the tail if not given."),
-    "lazy_interval": _option(int, "Steps between recomputations of linear and cosine rates, a tenth of them at most; 100 if not given."),
+    "lazy_interval": _option(int, "Steps between recomputations of linear and cosine rates; 100, or a tenth of all if less."),
 }
 STAGE4 = {
     "tricks": _list(str, "Parts of a recipe, NAME or NAME=VALUE; of the usual ones those that the task can take, if not given."),
