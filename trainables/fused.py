@@ -8,17 +8,20 @@ depends on its company. They agree with training alone up to rounding.
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
 import torch
 from torch import nn
 from torch.func import vmap
+from torch.utils._pytree import tree_map
 
+from trainables.measuring import Tally, checked_loss
 from trainables.recipe import augment, mixing
 from trainables.rules import RULES, Rule
-from trainables.supervised import RATIO_EVERY, Supervised, call, checked_loss
+from trainables.supervised import RATIO_EVERY, Supervised, call
 
 TRIED_STEPS = 3
 """Steps over which fused and plain training are compared, and as many over which they are timed."""
@@ -43,7 +46,7 @@ class Fused:
     """Several trainings at one step of their plans, of one task, batch size, seed, device and optimizer.
 
     The lanes stay what they are: their parameters, buffers and what their optimizers keep become views into the stacked ones, so
-    that each can be evaluated, saved or trained alone at any time. They must not be restored while they are fused.
+    that each can be saved, evaluated or trained alone at any time. They must not be restored while they are fused.
 
     lanes: see `hindrance` for what can be fused.
     """
@@ -74,6 +77,7 @@ class Fused:
         for place, lane in enumerate(lanes):
             for name, buffer in lane.model.named_buffers():
                 buffer.data = self._buffers[name][place]
+        self._tallies, self._looked = dict[int, Tally](), -1
         self._momentum = self._column([lane.plan.momentum for lane in lanes])
 
     def train(self, steps: int, rates: Sequence[float]) -> list[float]:
@@ -90,6 +94,14 @@ class Fused:
                 for kept in lane.optimizer.state.values():
                     kept["step"] = torch.tensor(float(lane.step))
         return (total / steps).tolist()
+
+    def evaluate(self, place: int) -> dict[str, float]:
+        """What is measured of the lane in this place; the first who asks where they stand has all of them looked at."""
+        lane = self.lanes[place]
+        if self._looked != lane.step or place not in self._tallies:
+            self._skeleton.eval()
+            self._tallies, self._looked = dict(enumerate(self.lanes[0].tallies(self._say, len(self.lanes)))), lane.step
+        return {**self._tallies.pop(place).told(), "update_ratio": float(lane.ratio)}
 
     def part(self) -> list[Supervised]:
         """The lanes, each on its own again; some of them can be fused anew."""
@@ -121,21 +133,42 @@ class Fused:
         return losses.detach()
 
     def _loss(self, parameters: dict, buffers: dict, inputs: Any, targets: Any) -> tuple[torch.Tensor, dict]:
-        """One lane's loss, and its buffers afterwards.
+        """One lane's loss, and its buffers afterwards."""
+        state = {**parameters, **buffers}
+        with self._in_place(state):
+            outputs = call(self._skeleton, inputs)
+            state |= {name: table[key] for name, table, key in self._places}  # a buffer may be another tensor now
+        return checked_loss(self.lanes[0].loss(outputs, targets)), {name: state[name].detach() for name in buffers}
+
+    def _outputs(self, parameters: dict, buffers: dict, inputs: Any) -> Any:
+        """What one lane says."""
+        with self._in_place({**parameters, **buffers}):
+            return call(self._skeleton, inputs)
+
+    @contextmanager
+    def _in_place(self, state: Mapping[str, torch.Tensor]) -> Iterator[None]:
+        """Within it the skeleton has these parameters and buffers.
 
         What torch.func.functional_call does, but for finding out anew at every step where the tensors lie: a twelfth of it.
         """
-        state = {**parameters, **buffers}
         own = [table[key] for _, table, key in self._places]
         try:
             for name, table, key in self._places:
                 table[key] = state[name]
-            outputs = call(self._skeleton, inputs)
-            state |= {name: table[key] for name, table, key in self._places}  # a buffer may be another tensor now
+            yield
         finally:
             for (_, table, key), tensor in zip(self._places, own):
                 table[key] = tensor
-        return checked_loss(self.lanes[0].loss(outputs, targets)), {name: state[name].detach() for name in buffers}
+
+    def _say(self, inputs: Any) -> list[Any]:
+        """What each lane says of them."""
+        fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)  # torch's shortcut for transformers cannot be batched
+        try:
+            outputs = vmap(self._outputs, in_dims=(0, 0, None), randomness="same")(self._stacked, self._buffers, inputs)
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+        return [tree_map(lambda part, place=place: part[place], outputs) for place in range(len(self.lanes))]
 
     def _column(self, values: Sequence[float]) -> torch.Tensor:
         return torch.tensor(values, dtype=self._parameters.dtype, device=self._parameters.device).unsqueeze(1)
@@ -232,6 +265,7 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     begun, rate = one.state(), one.plan.at(0)
     company = Fused(lanes)
     company.train(TRIED_STEPS, [lane.plan.at(lane.step) for lane in lanes])
+    told_in_company = company.evaluate(company.lanes.index(one))["val_loss"]
     company.part()
     in_company = _flat(one.model.parameters())
     lanes[0].train(1, 0.0)  # raises where its model has kept something of the batched one
@@ -242,6 +276,7 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     single = Fused([one])
     single_loss = single.train(TRIED_STEPS, [rate])[0]
     batched = single._kept[0][0].split([pull.numel() for pull in pulls])
+    told = one.evaluate()["val_loss"], single.evaluate(0)["val_loss"]
     by_itself = _flat(one.model.parameters())
     single.part()
     if not abs(single_loss - loss) <= AGREEMENT * abs(loss):
@@ -249,7 +284,9 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     least = AGREEMENT * _flat(pulls).norm()
     if not all((mine - pull).norm() <= ALIKE * pull.norm() + least for mine, pull in zip(batched, pulls)):
         return "a gradient would be another one: the model finds parameters where they were, not where they are"
-    moved = float((in_company - by_itself).norm() / by_itself.norm())
+    if not abs(told[1] - told[0]) <= AGREEMENT * abs(told[0]):
+        return f"val_loss would differ by {abs(told[1] - told[0]) / abs(told[0]):.0e} of it"
+    moved = max(float((in_company - by_itself).norm() / by_itself.norm()), abs(told_in_company - told[1]) / abs(told[1]))
     return "" if moved <= (0 if one.device == "cpu" else AGREEMENT) else "a training would depend on its company"
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ from studies.plan import Distilled, Plan
 from studies.trial import Metric
 from trainables import finish, recipe
 from trainables.eager import eager
+from trainables.measuring import Tally, checked_loss, measure
 from trainables.randomness import seed_everything
 from trainables.recipe import large_batch, precision, regularize
 from trainables.recipe.stopping import Stopping
@@ -202,11 +204,23 @@ class Supervised:
         return {**self._evaluated(self.model), "update_ratio": float(self.ratio), **more}
 
     def _evaluated(self, model: nn.Module) -> dict[str, float]:
-        """What is measured of a model; from the first time on that memory runs out, in batches that fit."""
+        model.eval()
+        [tally] = self.tallies(lambda inputs: [call(model, inputs)], 1)
+        return tally.told()
+
+    def tallies(self, say: Callable[[Any], Sequence[Any]], count: int) -> list[Tally]:
+        """What is measured of so many models, by what they say of some inputs; from the first time on that memory runs out, in
+        batches that fit."""
+        running: list[Any] = [None] * count
+        if isinstance(self.task.metrics, nn.Module):  # torchmetrics' are modules
+            own = self.task.metrics.to(self.device)
+            running = [own, *(deepcopy(own) for _ in range(count - 1))]
         while True:
             seed_everything(self.plan.seed, self.step, "evaluation")
+            tallies = [Tally(self.task, "metrics" in self.own, one) for one in running]
             try:
-                return evaluated(self.task, model, self._valid, self._at_once, "metrics" in self.own)
+                measure(tallies, say, self._valid, self._at_once)
+                return tallies
             except torch.OutOfMemoryError:
                 if self._at_once == 1:
                     raise
@@ -275,73 +289,6 @@ def call(model: Any, inputs: Any) -> Any:
     if isinstance(inputs, Mapping):
         return model(**inputs)
     return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
-
-
-def checked_loss(loss: Any) -> torch.Tensor:
-    """Raises: TaskError if it is not one number."""
-    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-        raise TaskError(f"loss: expected one number, the mean over the batch; got {shown(loss)}")
-    return loss.reshape(())
-
-
-def evaluated(task: Any, model: nn.Module, valid: Split, at_once: int, own: bool) -> dict[str, float]:
-    """val_loss (the mean over the examples) and the task's metrics. at_once: examples that go through the model together.
-    own: whether the metrics are not Task's, for which no outputs need to be kept.
-
-    Raises: TaskError if the metrics are not numbers by name.
-    """
-    running = task.metrics if isinstance(task.metrics, nn.Module) else None  # torchmetrics' are modules
-    if running is not None:
-        running.reset()
-    kept, total = [], 0.0
-    model.eval()
-    with torch.no_grad():
-        for first, (inputs, targets) in zip(range(0, len(valid), at_once), valid.batches(at_once)):
-            outputs = call(model, inputs)
-            total = total + checked_loss(task.loss(outputs, targets)).double() * min(at_once, len(valid) - first)
-            if running is not None:
-                running.to(valid.device).update(outputs, targets)
-            else:
-                kept.append((outputs, targets) if own else hits(outputs, targets))
-        if running is not None:
-            metrics = running.compute()
-        else:
-            metrics = task.metrics(*(_joined(parts) for parts in zip(*kept))) if own else accuracy(kept)
-    if running is not None and not isinstance(metrics, Mapping):
-        metrics = {task.metric if task.metric not in (None, "val_loss") else type(running).__name__: metrics}
-    if not isinstance(metrics, Mapping):
-        raise TaskError(f"metrics: expected a dict of numbers by name; got {shown(metrics)}")
-    return {"val_loss": float(total) / len(valid), **{str(name): _number(name, value) for name, value in metrics.items()}}
-
-
-def hits(outputs: Any, targets: torch.Tensor) -> torch.Tensor | None:
-    """Whether each target is the class that scores highest, in the shape of the targets; None where these are no classes."""
-    return None if targets.is_floating_point() else outputs.argmax(1) == targets
-
-
-def accuracy(hits: Sequence[torch.Tensor | None]) -> dict[str, float]:
-    """Of all batches together."""
-    return {} if hits[0] is None else {"accuracy": torch.cat([each.flatten() for each in hits]).float().mean().item()}
-
-
-def _joined(parts: Any) -> Any:
-    """Batches of tensors, or of tuples, lists or dicts of them, as one."""
-    if isinstance(parts[0], Mapping):
-        return {key: _joined([part[key] for part in parts]) for key in parts[0]}
-    if isinstance(parts[0], tuple | list):
-        return tuple(_joined(part) for part in zip(*parts))
-    try:
-        return torch.cat(parts)
-    except (TypeError, RuntimeError) as error:
-        do = "set metrics to a torchmetrics metric, which is given one batch after another"
-        raise TaskError(f"metrics: the batches of the validation set cannot be joined: {error}; {do}") from None
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise TaskError(f"metrics: {name}: expected one number; got {shown(value)}") from None
 
 
 def _ratio(before: list[torch.Tensor], after: list[torch.Tensor]) -> torch.Tensor:

@@ -25,11 +25,12 @@ from studies.recipe import Recipe
 from studies.trial import Metric
 from trainables.finish import folded
 from trainables.machine import begin, count
+from trainables.measuring import accuracy, hits
 from trainables.randomness import seed_everything
 from trainables.recipe.optimizers import make_optimizer
 from trainables.source import BUILT_IN, check_spec, fingerprint_of, sources_of
 from trainables.split import Split
-from trainables.supervised import Supervised, accuracy, hits
+from trainables.supervised import Supervised
 from trainables.trainable import Trainable, Workload
 
 AHEAD = 4

@@ -3,8 +3,9 @@
 import math
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 
@@ -69,6 +70,10 @@ class Alone:
 
     def train(self, steps: int, rates: Sequence[float]) -> list[float]:
         return [float(lane.train(steps, rate)) for lane, rate in zip(self.lanes, rates)]
+
+    def evaluate(self, place: int) -> Mapping[str, float]:
+        """What is measured of the lane in this place."""
+        return self.lanes[place].evaluate()
 
     def part(self) -> None:
         """Nothing to do: each has its tensors to itself."""
@@ -189,11 +194,11 @@ class Run:
         self.at = replace(self.at, step=self.at.step + steps, seconds=self.at.seconds + seconds, partial=partial)
         self.unsaved += seconds
 
-    def arrive(self) -> None:
+    def arrive(self, evaluate: Callable[[], Mapping[str, float]]) -> None:
         """Evaluate, end and save, if this is where to."""
         step, end = self.at.step, self.at.step == self.plan.steps
         if self._due(step) or end:
-            self._measure()
+            self._measure(evaluate)
             loss = self.fresh[-1].values["train_loss"]
             if not math.isfinite(loss):
                 self.ended, self.error = State.DIVERGED, f"train loss is {loss} at step {step}"
@@ -226,13 +231,13 @@ class Run:
         self.passing = () if kept else (self.at.step,)
         self.saving, self.unsaved = time.perf_counter() - began, 0.0
 
-    def _measure(self) -> None:
+    def _measure(self, evaluate: Callable[[], Mapping[str, float]]) -> None:
         """Add the point where the training stands."""
         began = time.perf_counter()
         total, count = self.at.partial
         # Losses have no more digits than single precision; the rest would tell where the path was cut into pieces.
         loss = torch.tensor(total / count, dtype=torch.float32).item()
-        measured = self._evaluated(must=math.isfinite(loss))
+        measured = self._evaluated(evaluate, must=math.isfinite(loss))
         seconds = self.at.seconds + time.perf_counter() - began
         own = {"train_loss": loss, "lr": self.plan.at(self.at.step - 1)}
         point = Point(self.at.step, own | measured | own, seconds)
@@ -241,13 +246,13 @@ class Run:
         partial = (0.0, 0) if self._due(self.at.step) else self.at.partial
         self.at = replace(self.at, points=(*self.at.points, point), seconds=seconds, partial=partial)
 
-    def _evaluated(self, must: bool) -> dict[str, float]:
-        """What the trainable measures now; nothing if it raises and need not: metrics of a diverged model often do.
+    def _evaluated(self, evaluate: Callable[[], Mapping[str, float]], must: bool) -> dict[str, float]:
+        """What is measured now; nothing if it raises and need not: metrics of a diverged model often do.
 
         Raises: TaskError if the metric is not there.
         """
         try:
-            measured = {name: float(value) for name, value in self.trainable.evaluate().items()}
+            measured = {name: float(value) for name, value in evaluate().items()}
         except Exception:
             if must:
                 raise
@@ -285,9 +290,9 @@ def _lockstep(runs: Sequence[Run], company: type[Alone] | type[Fused]) -> Iterat
                 continue
             for run in behind:
                 run.fail()
-        for run in behind:
+        for place, run in enumerate(behind):
             if not run.ended:
-                run.attempt(run.arrive)
+                run.attempt(partial(run.arrive, partial(together.evaluate, place)))
             yield from run.tell()
     for run in apart:  # one of them raised: it shows which when each goes by itself
         yield from _lockstep([run.anew()], company)

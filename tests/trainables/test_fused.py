@@ -50,9 +50,9 @@ def test_lanes_agree_with_training_alone(name):
     one = Fused(together)
     for _ in range(8):
         losses = one.train(25, rates(together))
-        for lane, other, loss in zip(together, alone, losses):
+        for place, (other, loss) in enumerate(zip(alone, losses)):
             assert loss == pytest.approx(other.train(25, other.plan.lr), rel=1e-4, abs=1e-6)
-            assert lane.evaluate() == pytest.approx(other.evaluate(), rel=1e-3, abs=1e-6)
+            assert one.evaluate(place) == pytest.approx(other.evaluate(), rel=1e-3, abs=1e-6)
     for lane, other in zip(together, alone):
         assert lane.step == 200 and apart(lane, other) < 1e-4
 
@@ -120,6 +120,23 @@ def test_a_lane_that_diverges_changes_nothing_for_the_others(name):
         assert same(wild[place].state(), calm[place].state())
 
 
+def test_a_lane_whose_metrics_raise_is_the_only_one_without():
+    def metrics(outputs, targets):
+        if not outputs.isfinite().all():
+            raise ValueError("no number")
+        return {"largest": float(outputs.max())}
+
+    task = workload("Line")
+    task.task.metrics = metrics
+    calm, wild = lanes("Line", task=task), lanes("Line", task=task)
+    one, other = Fused(calm), Fused(wild)
+    one.train(3, rates(calm))
+    other.train(3, [RATES[0], math.inf, *RATES[2:]])
+    with pytest.raises(ValueError, match="no number"):
+        other.evaluate(1)
+    assert [other.evaluate(place) for place in (0, 2)] == [one.evaluate(place) for place in (0, 2)]
+
+
 def test_lanes_that_part_do_not_touch_one_another():
     together = lanes("Images")
     one = Fused(together)
@@ -163,8 +180,12 @@ def test_evaluating_and_saving_a_lane_disturb_nothing():
 @pytest.mark.parametrize("name", ["Images", "Line", "Words", "Plain"])
 def test_not_a_bit_of_a_lane_depends_on_its_company(name, optimizer):
     companies = [lanes(name, optimizer=optimizer)[:count] for count in (3, 2, 1)]
+    seen = []
     for company in companies:
-        Fused(company).train(20, rates(company))
+        one = Fused(company)
+        one.train(20, rates(company))
+        seen.append([one.evaluate(place) for place in range(len(company))])
+    assert seen[1] == seen[0][:2] and seen[2] == seen[0][:1]
     for company in companies[1:]:
         for lane, twin in zip(company, companies[0]):
             assert same(lane.state(), twin.state())

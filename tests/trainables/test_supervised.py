@@ -66,7 +66,7 @@ def test_what_the_usual_metrics_do_not_need_is_not_kept(large, monkeypatch):
     training = large.trainable(Plan(batch_size=8), "cpu")
     inputs, labels = large.splits("cpu")[1].take(torch.arange(640))
     hits = training.model(inputs).argmax(1) == labels
-    monkeypatch.setattr("trainables.supervised._joined", lambda parts: pytest.fail("outputs were kept"))
+    monkeypatch.setattr("trainables.measuring._joined", lambda parts: pytest.fail("outputs were kept"))
     assert training.evaluate()["accuracy"] == hits.float().mean()
 
 

@@ -11,8 +11,9 @@ from torch import nn
 from studies.plan import Plan
 from trainables.checkup.finding import Finding, Verdict
 from trainables.eager import eager
+from trainables.measuring import checked_loss
 from trainables.randomness import seed_everything
-from trainables.supervised import Supervised, call, checked_loss, fresh_model
+from trainables.supervised import Supervised, call, fresh_model
 from trainables.task import Supervision, Task
 
 LOOKED_AT = 512
