@@ -285,9 +285,11 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     if not all((mine - pull).norm() <= ALIKE * pull.norm() + least for mine, pull in zip(batched, pulls)):
         return "a gradient would be another one: the model finds parameters where they were, not where they are"
     if not abs(told[1] - told[0]) <= AGREEMENT * abs(told[0]):
-        return f"val_loss would differ by {abs(told[1] - told[0]) / abs(told[0]):.0e} of it"
-    moved = max(float((in_company - by_itself).norm() / by_itself.norm()), abs(told_in_company - told[1]) / abs(told[1]))
-    return "" if moved <= (0 if one.device == "cpu" else AGREEMENT) else "a training would depend on its company"
+        return "it would be another val_loss"
+    bound = 0 if one.device == "cpu" else AGREEMENT
+    trained_so = (in_company - by_itself).norm() <= bound * by_itself.norm()
+    seen_so = abs(told_in_company - told[1]) <= bound * abs(told[1])
+    return "" if trained_so and seen_so else "a training would depend on its company"
 
 
 def _gain(lanes: Sequence[Supervised]) -> tuple[float, str]:
