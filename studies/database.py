@@ -172,7 +172,8 @@ class Database:
         parsed = _checked(url)
         self.url = parsed.render_as_string(hide_password=False)
         self.local = parsed.get_backend_name() == "sqlite"
-        self.shown = parsed.render_as_string()
+        secrets = [name for name in parsed.query if name.endswith(("password", "passwd"))]
+        self.shown = parsed.difference_update_query(secrets).render_as_string()
         self._options: dict[str, Any] = (
             {"connect_args": {"timeout": BUSY_SECONDS}}
             if self.local

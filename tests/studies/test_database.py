@@ -34,9 +34,16 @@ def test_a_url_that_cannot_be_opened_is_refused_in_one_line(url, words):
     assert "\n" not in str(refusal.value) and "secret" not in str(refusal.value)
 
 
-def test_a_server_that_refuses_is_named_without_its_password():
-    with pytest.raises(StorageError, match=r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:9/x: .*refused") as refusal:
-        Store("postgresql://me:secret@127.0.0.1:9/x")
+@pytest.mark.parametrize(
+    "url, told",
+    [
+        ("postgresql://me:secret@127.0.0.1:9/x", r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:9/x: .*refused"),
+        ("postgresql://127.0.0.1:9/x?user=me&password=secret", r"postgresql\+psycopg://127.0.0.1:9/x\?user=me: .*refused"),
+    ],
+)
+def test_a_server_that_refuses_is_named_without_its_password(url, told):
+    with pytest.raises(StorageError, match=told) as refusal:
+        Store(url)
     assert "\n" not in str(refusal.value) and "secret" not in str(refusal.value)
 
 
