@@ -1,6 +1,7 @@
 """How is a model kept from learning by heart? What is not in the batch (mixing.py) or the optimizer (layers.py): dropout, L1."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import nn
@@ -23,6 +24,21 @@ def set_dropout(model: nn.Module, p: float) -> None:
         raise InputError(f"recipe: dropout: expected a model with dropout layers; {type(model).__name__} has none")
     for layer in layers:
         layer.p = p
+
+
+def draw_as_when_batched(model: nn.Module) -> None:
+    """Have dropout layers draw as torch's do on a CPU: on a GPU it has a kernel that draws otherwise alone than when models are
+    batched, so that no trainings with dropout could be fused."""
+    for layer in model.modules():
+        if type(layer) is nn.Dropout:
+            layer.forward = partial(_dropped, layer)
+
+
+def _dropped(layer: nn.Dropout, inputs: torch.Tensor) -> torch.Tensor:
+    if not layer.training or layer.p in (0, 1):  # nothing is drawn
+        return nn.functional.dropout(inputs, layer.p, layer.training)
+    kept = torch.empty(inputs.shape, dtype=inputs.dtype, device=inputs.device).bernoulli_(1 - layer.p)
+    return inputs * kept.div_(1 - layer.p)
 
 
 def shrink(model: nn.Module, rate: float) -> None:

@@ -10,6 +10,7 @@ from studies.recipe import Filling, Init, Recipe
 from trainables.recipe import prepare
 from trainables.recipe.init import fill
 from trainables.recipe.layers import groups, scales_of
+from trainables.recipe.regularize import draw_as_when_batched
 
 
 def net():
@@ -70,6 +71,22 @@ def test_dropout_is_set_everywhere(p):
     model = net()
     prepare(model, Recipe(dropout=p))
     assert model[1][2].p == p
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_that_draws_as_when_batched_is_torchs(training):
+    model, inputs = nn.Sequential(nn.Dropout(0.3), nn.Sequential(nn.Dropout(1.0))).train(training), torch.randn(5, 7)
+
+    def through():
+        torch.manual_seed(0)
+        return model[0](inputs), model(inputs), torch.rand(1)
+
+    before, kept = through(), model.state_dict().keys()
+    draw_as_when_batched(model)
+    assert all(map(torch.equal, through(), before)) and model.state_dict().keys() == kept
+    torch.manual_seed(0)
+    many = torch.func.vmap(model[0], randomness="same")(inputs.expand(3, 5, 7) * torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1))
+    assert torch.equal(many[0], before[0]) and torch.equal(many[1], 2 * before[0])
 
 
 def test_what_is_frozen_is_not_trained_and_its_norms_stand_still():
