@@ -76,11 +76,13 @@ def wobble(metric: Metric, trial: Trial) -> float:
 
 
 def deep(metric: Metric, trials: Sequence[Trial], field: Sequence[Trial] = ()) -> list[Trial]:
-    """Those whose training loss fell (nearly) as deep as the deepest; the best validating first.
+    """Those whose training loss fell (nearly) as deep as the deepest; the best validating first. Whose validation is seldom a
+    number is no rival, unless nobody's is one.
 
     field: others that began with them. Whoever stands highest at its first evaluation tells where the descent began: by then
     a good one has much of it behind.
     """
+    trials = [trial for trial in trials if math.isfinite(height(metric, trial))] or trials
     falls = [best_so_far(trial.curve("train_loss")) for trial in trials]
     deepest = min(fall[-1][1] for fall in falls)
     firsts = [loss for trial in (*trials, *field) if not trial.broken for _, loss in trial.curve("train_loss")[:1]]

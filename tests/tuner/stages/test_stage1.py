@@ -154,6 +154,13 @@ def test_a_metric_that_is_never_finite_is_named_and_one_rate_s_is_no_rival():
     decision, _, _ = conclude(replace(STAGE, lrs=(0.1, 0.01, 0.001), exhaustive=True), draw)
     assert decision.winner.lr == 0.01 and decision.runner_up.lr == 0.001 and math.isfinite(decision.margin)
 
+    def seldom(plan, step):  # where the loss falls deepest
+        loss, accuracy = textbook(plan, step)
+        return loss, math.nan if plan.lr == 0.01 and step % 300 else accuracy
+
+    decision, _, _ = conclude(replace(STAGE, lrs=(0.1, 0.01, 0.001), exhaustive=True), seldom)
+    assert decision.winner.lr == 0.001 and math.isfinite(decision.margin)
+
 
 def test_losses_that_only_rise_are_decided_by_validation():
     decision, _, _ = conclude(STAGE, lambda plan, step: (step, falling(0.2 * plan.lr, 0.0, 0.9)(step)[1]))
