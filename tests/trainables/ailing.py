@@ -230,6 +230,22 @@ class Tired(nn.Sequential):
         return super().forward(inputs) / (1 + self.calls)
 
 
+class Restless(torch.utils.data.TensorDataset):
+    def __getitem__(self, index):
+        row, label = super().__getitem__(index)
+        for _ in range(20):
+            row = row + 0.001 * torch.randn(8)
+        return row, label
+
+
+class Slow(Healthy):
+    """Most of a step goes by in making its batch."""
+
+    def data(self):
+        train, valid = super().data()
+        return Restless(*train), valid
+
+
 class Counting(Healthy):
     """Its model counts, but not in its state_dict."""
 

@@ -1,7 +1,8 @@
 """How fast is a step, and how large may a batch be?"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
 import torch
@@ -9,6 +10,7 @@ import torch
 from studies.plan import Plan
 from trainables.checkup.finding import Finding, Verdict
 from trainables.machine import release
+from trainables.split import Split
 from trainables.supervised import call
 from trainables.task import Supervision
 
@@ -24,6 +26,9 @@ SETTLED = 2
 TIMED = 5
 RATE = 1e-4
 
+MOST = 0.5
+"""Of a step's time: where reading takes more than all else, it is what to make faster."""
+
 FEW_BATCHES = 10
 """In an epoch: with fewer of them, a smaller batch makes more of a small collection (method/004)."""
 
@@ -35,6 +40,7 @@ def checks(workload: Supervision, plan: Plan, device: str, seconds: float) -> It
     took = _timed(training, device)
     rate = f"{plan.batch_size / took:,.0f} examples a second at batch size {plan.batch_size:,}"
     yield Finding("speed", Verdict.OK, f"a step takes {1000 * took:.3g} ms, {rate}")
+    yield _reading(workload.splits(device)[0], plan.batch_size, took)
     if device.startswith("cuda"):
         del training  # it takes memory
         largest, how = _by_trying(workload, plan, device, seconds)
@@ -49,6 +55,18 @@ def checks(workload: Supervision, plan: Plan, device: str, seconds: float) -> It
         yield Finding("batch size", Verdict.DOUBT, f"{saw}; an epoch has {epoch / size:.0f} batches of {size:,}", do)
     else:
         yield Finding("batch size", Verdict.OK, saw)
+
+
+def _reading(train: Split, batch_size: int, took: float) -> Finding:
+    """What of a step, which takes so many seconds, is reading, once all has been read that can be kept."""
+    indices = torch.arange(batch_size) % len(train)
+    read = min(_seconds(lambda: train.take(indices)) for _ in range(TIMED))
+    saw = f"{1000 * read:.2g} ms of a step"
+    if read < MOST * took:
+        return Finding("reading", Verdict.OK, saw)
+    do = "what is random may be a part of the recipe instead (tune recipes), so that items are read once; else try --readers 4"
+    why = "items are read anew each time, as they draw random numbers, are too large, or are collated in a way of their own"
+    return Finding("reading", Verdict.DOUBT, f"{saw}; {why}", do)
 
 
 def ran_out(workload: Supervision, plan: Plan, device: str) -> Finding:
@@ -76,10 +94,15 @@ def _timed(training, device: str) -> float:
     """Seconds a step: the fastest of a few, since neighbours on the machine only ever slow one down."""
     taken = []
     for _ in range(TIMED):
-        began = time.perf_counter()
-        training.train(1, RATE)  # returns the loss as a number: whatever the device has in hand is done by then
-        taken.append(time.perf_counter() - began)
+        training.batch()  # from now on it is kept, if it can be
+        taken.append(_seconds(lambda: training.train(1, RATE)))  # its loss is a number: whatever the device has in hand is done
     return min(taken)
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def _by_counting(training, plan: Plan) -> tuple[int, str]:
