@@ -16,6 +16,7 @@ from studies.errors import StageError
 from studies.plan import Plan
 from studies.recipe import Dropout, Recipe
 from studies.trial import Metric, Trial
+from studies.words import recipe as in_words
 from tuner.stages.evidence import Gain, candidate, decision, gain, over_seeds, reason, sample, show, sound, verdict, with_seeds
 from tuner.stages.stage import Elected, Results, Search, own
 
@@ -67,7 +68,7 @@ class Stage4(Search):
                 break
             stacked = _toggled(best[0].plan, self.tricks[place])
             [higher] = results.see_each([with_seeds(stacked, self.repeats)])
-            if best is not base:
+            if higher not in alone:  # the first is no stack, nor is another value in its place
                 stacks.append(higher)
             if verdict(self.metric, [best, higher], cheap=_parts).place == 1:
                 best = higher
@@ -82,7 +83,7 @@ class Stage4(Search):
     def elect(self, start: Plan, results: Results, plan: Plan) -> Elected:
         """As it is, repeated with the other seeds."""
         plan = own(start, results, plan).to(start.steps)
-        return Elected(_label(start, plan), results.see(with_seeds(plan, self.repeats)), {})
+        return Elected(self._label(start, plan), results.see(with_seeds(plan, self.repeats)), {})
 
     def _alone(self, start: Plan) -> list[Plan]:
         return [_toggled(start, trick) for trick in self.tricks]
@@ -99,14 +100,14 @@ class Stage4(Search):
         metric, start, won = self.metric, base[0].plan, best[0].plan
         total = gain(metric, best, base)
         beyond = verdict(metric, [base, best], cheap=_parts) if best is not base else None
-        rest = [trials for trials in (*alone, *stacks) if trials is not best and sound(metric, trials)]
+        rest = [trials for trials in (*alone, *stacks) if trials != best and sound(metric, trials)]
         others = (base, *rest) if best is not base else rest
         second = max(others, key=lambda trials: gain(metric, trials, base).mean, default=None)
         margin = total.mean - gain(metric, second, base).mean if second else None
         told = "Nothing in the bag helps: the training stays as it is."
         if best is not base:
             without, having = (show(sample(metric, trials).mean) for trials in (base, best))
-            told = f"{_label(start, won)} helps: {metric.name} {without} without, {having} with it."
+            told = f"{self._label(start, won)} helps: {metric.name} {without} without, {having} with it."
         return decision(
             self.name,
             metric,
@@ -125,7 +126,7 @@ class Stage4(Search):
                 *([f"Together they take {total.slower:.2f} times the time a step."] if best is not base else []),
             ),
             evidence=tuple(self._evidence(base, alone, gains, stacks, best)),
-            marks={_label(start, trials[0].plan): one.mean for trials, one in zip(alone, gains) if math.isfinite(one.mean)},
+            marks={self._label(start, trials[0].plan): one.mean for trials, one in zip(alone, gains) if math.isfinite(one.mean)},
         )
 
     def _impatient(self, won: Plan) -> Iterable[str]:
@@ -144,27 +145,28 @@ class Stage4(Search):
             yield candidate(self.metric, "as it is", base, "winner")
         for trials, outcome in sorted(rows, key=lambda row: row[0][0].plan != best[0].plan):
             won = trials[0].plan == best[0].plan
-            yield candidate(self.metric, _label(start, trials[0].plan), trials, f"winner, {outcome}" if won else outcome)
+            yield candidate(self.metric, self._label(start, trials[0].plan), trials, f"winner, {outcome}" if won else outcome)
         if best is not base:
             yield candidate(self.metric, "as it is", base, "what it is held against")
 
     def _warnings(self, start: Plan, alone: Sequence[Sequence[Trial]]) -> Iterable[str]:
         for trials in alone:
             if broken := next((trial for trial in trials if trial.broken), None):
-                yield f"{_label(start, broken.plan)} {reason(broken)}"
+                yield f"{self._label(start, broken.plan)} {reason(broken)}"
+
+    def _label(self, start: Plan, plan: Plan) -> str:
+        """What is on that was not, and off that was: "+ mixup, - dropout"; with its value, if it is tried with several."""
+        before, after = dict(start.recipe.parts()), dict(plan.recipe.parts())
+        tried = [name for trick in self.tricks for name, _ in trick.parts()]
+        told = {name: words if tried.count(name) > 1 else name for name, words in zip(after, in_words(plan))}
+        added = [f"+ {told[name]}" for name, part in after.items() if before.get(name) != part]
+        return ", ".join([*added, *(f"- {name}" for name in before if name not in after)]) or "as it is"
 
 
 def _toggled(plan: Plan, trick: Recipe) -> Plan:
     """The plan with the trick's part on; off, if it is what the plan has."""
     [(name, part)] = trick.parts()
     return plan.but(recipe=plan.recipe.model_copy(update={name: None if getattr(plan.recipe, name) == part else part}))
-
-
-def _label(start: Plan, plan: Plan) -> str:
-    """What is on that was not, and off that was: "+ mixup, - dropout"."""
-    before, after = dict(start.recipe.parts()), dict(plan.recipe.parts())
-    added = [f"+ {name}" for name, part in after.items() if before.get(name) != part]
-    return ", ".join([*added, *(f"- {name}" for name in before if name not in after)]) or "as it is"
 
 
 def _parts(trials: Sequence[Trial]) -> int:

@@ -41,11 +41,13 @@ def test_what_helps_is_stacked_the_best_first():
     told = {one.label: one.outcome for one in decision.evidence}
     assert told["+ cutout"].startswith("loses 0.01") and told["+ mixup, + flip"].startswith("winner")
     assert decision.marks["+ flip"] == pytest.approx(0.05)
+    assert decision.runner_up.recipe == Recipe(flip=0.5) and decision.margin == pytest.approx(0.02)
 
 
 def test_a_trick_that_no_longer_helps_on_top_of_the_others_is_left_out():
     decision, _ = conclude(on(mixup=0.02, flip=0.05, mixup_and_flip=0.04))
     assert [name for name, _ in decision.winner.recipe.parts()] == ["flip"]
+    assert decision.runner_up != decision.winner and decision.margin == pytest.approx(0.01)  # over both
 
 
 def test_nothing_helps():
@@ -73,6 +75,14 @@ def test_what_is_on_is_tried_off():
     start = START.but(recipe=Recipe(mixup=0.2))
     decision, _ = conclude(on(mixup=-0.05), start)
     assert not decision.winner.recipe and decision.words[0].startswith("- mixup helps")
+
+
+def test_values_of_one_part_are_told_apart():
+    tricks = (Recipe(weight_decay=1e-4), Recipe(weight_decay=5e-4), Recipe(flip=0.5))
+    decision, _ = conclude(on(weight_decay=0.05, flip=-0.05), tricks=tricks)
+    labels = {one.label for one in decision.evidence}
+    assert labels == {"+ weight_decay 0.0001", "+ weight_decay 0.0005", "+ flip", "as it is"} and set(decision.marks) <= labels
+    assert len(decision.evidence) == 4 and decision.runner_up.recipe == tricks[1]
 
 
 def test_one_that_breaks_is_told_and_out():
