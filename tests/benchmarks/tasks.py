@@ -5,8 +5,6 @@ import time
 
 import torch
 from torch import nn
-from torchvision import transforms
-from torchvision.datasets import MNIST
 
 from trainables import Task
 from trainables.tasks.digits import Digits
@@ -41,11 +39,15 @@ class SmallMLP(Task):
 class Pictures(Task):
     """torchvision's MNIST as its own examples read it, an item at a time, from the folder $TUNER_BENCH_DATA; and a perceptron."""
 
-    augmented = ()
+    augmented = False
 
     def data(self):
+        from torchvision import transforms  # it takes two seconds, which whoever is here for another task is not to wait
+        from torchvision.datasets import MNIST
+
+        anew = [transforms.RandomAffine(10, (0.1, 0.1))] if self.augmented else []
         usual = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
-        train = MNIST(os.environ["TUNER_BENCH_DATA"], transform=transforms.Compose([*self.augmented, *usual]))
+        train = MNIST(os.environ["TUNER_BENCH_DATA"], transform=transforms.Compose([*anew, *usual]))
         return train, MNIST(os.environ["TUNER_BENCH_DATA"], train=False, transform=transforms.Compose(usual))
 
     def model(self):
@@ -55,7 +57,7 @@ class Pictures(Task):
 class Augmented(Pictures):
     """The same, each training image turned and shifted anew whenever it is read."""
 
-    augmented = (transforms.RandomAffine(10, (0.1, 0.1)),)
+    augmented = True
 
 
 class Marked(Digits):
