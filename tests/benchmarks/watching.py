@@ -23,7 +23,8 @@ from studies.plan import Plan, constant
 from studies.trial import Metric, Point, Progress
 from studies.workspace import default_storage
 from tests.benchmarks.table import Result, under
-from tests.reports.dashboard.conftest import Server, eventually, serving
+from tests.reports.dashboard.conftest import Server, serving
+from tests.waiting import until
 
 EVERY, LONG = 2.0, 20.0
 STEPS = 10_000
@@ -43,7 +44,7 @@ def measure(runs: int = 5, small: bool = False) -> Result:
                 with serving(workdir) as server:
                     for name, address in ADDRESSES.items():
                         views.setdefault(name, []).append(_looked_at(server, address))
-                    charts = eventually(lambda: (found := _looked_at(server, CHARTS))[1] > 1 and found, seconds=60)
+                    charts = until(lambda: (found := _looked_at(server, CHARTS))[1] > 1 and found, seconds=60)
                     views.setdefault("its charts' curves, drawn", []).append(charts)
                     polls.append(_polled(server, watchers, long))
     seconds = [under(f"{name}, first view", [one for one, _ in found], 1, " s") for name, found in views.items()]

@@ -1,12 +1,6 @@
 """What does a killed driver leave behind, and what does the next one make of it? A folder in which drivers live and die."""
 
-import importlib
-import multiprocessing
-import os
 import shutil
-import signal
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -16,41 +10,12 @@ from reports.tensorboard import last_step
 from studies.ledger import Store
 from studies.study import StudyState
 from studies.trial import State
+from tests import program
+from tests.waiting import until
 
 TASK = Path(__file__).with_name("slope.py")
 STUDY = "Slope"
 GRIDS = ["--max-steps", "160", "--lrs", "1,0.1,0.01", "--batch-sizes", "32,64", "--momenta", "0.5,0.9", "--repeats", "2"]
-
-drivers = multiprocessing.get_context("forkserver")  # forked from a process that has imported all: half a second, not five
-drivers.set_forkserver_preload(
-    ["tuner.cli", "tuner.pipeline", "tuner.runners.serial", "tuner.runners.bench", "trainables.training", "trainables.fused"]
-    + ["reports.summary", "matplotlib.backends.backend_agg", "scipy.stats"]
-)
-
-
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-    return result
-
-
-def _drive(folder: Path, arguments: list[str]):
-    """The program, as if started from a shell in this folder."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background ignore
-    os.setsid()
-    os.chdir(folder)
-    said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
-    os.environ["TUNE_FAILPOINT"] = str(folder / "failpoint")
-    from studies import failpoints
-    from tuner.cli import main
-
-    importlib.reload(failpoints)
-    sys.argv = ["tune", *arguments]
-    main()
 
 
 class Home:
@@ -64,11 +29,11 @@ class Home:
     def start(self, *more: str, at: str = ""):
         """A driver that goes on with the study. at: "NAME COUNT SIGNAL" of a failpoint that awaits it or its workers."""
         self._failpoint.write_text(at) if at else self._failpoint.unlink(missing_ok=True)
-        (self.folder / "said").unlink(missing_ok=True)
+        (said := self.folder / "said").unlink(missing_ok=True)
         runner = [] if "--runner" in more else ["--runner", "serial"]
         options = [*GRIDS, "--fuse", "--storage", self.storage, *runner]
-        driver = drivers.Process(target=_drive, args=(self.folder, ["run", "--task", "slope.py:Slope", *options, *more]))
-        driver.start()
+        options = ["--task", "slope.py:Slope", *options, *more]
+        driver = program.start(self.folder, "run", *options, out=said, err=said, TUNE_FAILPOINT=str(self._failpoint))
         self._drivers.append(driver)
         return driver
 

@@ -5,8 +5,8 @@ import sqlite3
 import psutil
 import pytest
 
-from tests.crash.home import until
 from tests.crash.test_kills import compare
+from tests.waiting import until
 
 
 def frozen(home, at, *more):

@@ -5,8 +5,8 @@ import signal
 
 from studies.ledger import Store
 from studies.study import StudyState
-from tests.crash.home import until
 from tests.crash.test_kills import RAY, compare, folders
+from tests.waiting import until
 
 
 def how(home):

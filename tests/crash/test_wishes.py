@@ -8,9 +8,10 @@ import pytest
 from studies.ledger import Store
 from studies.study import StudyState
 from studies.trial import State
-from tests.crash.home import STUDY, until
+from tests.crash.home import STUDY
 from tests.crash.test_kills import compare
 from tests.crash.test_rivals import frozen
+from tests.waiting import until
 from tuner.cli import _run
 
 

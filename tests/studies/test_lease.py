@@ -1,6 +1,5 @@
 """Is what was acknowledged kept, and does only one driver write, whoever is killed or frozen?"""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -18,37 +17,10 @@ from studies.ledger import Store
 from studies.plan import Plan, constant
 from studies.study import StudyState
 from studies.trial import Metric, Point, Progress, State
+from tests.waiting import until
 
 ACCURACY = Metric(name="accuracy", mode="max")
 PLANS = [constant(Plan(), rate, 100_000) for rate in (0.1, 0.2, 0.3)]
-processes = multiprocessing.get_context("fork")
-
-
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-    return result
-
-
-@pytest.fixture
-def start():
-    """Starts a function in a process of its own, with one end of a pipe as its last argument; gives (process, other end)."""
-    started = []
-
-    def start(function, *arguments):
-        ours, theirs = processes.Pipe()
-        process = processes.Process(target=function, args=(*arguments, theirs))
-        process.start()
-        theirs.close()
-        started.append(process)
-        return process, ours
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join()
 
 
 def write_for_ever(url, first, pipe):
@@ -143,10 +115,10 @@ def test_a_frozen_driver_that_comes_back_writes_nothing(storage_url, start):
 
 
 def test_a_lease_is_renewed_while_the_driver_is_busy_elsewhere(storage_url):
-    store = Store(storage_url, lease_seconds=0.6)
+    store = Store(storage_url, lease_seconds=1.2)  # renewed after a third of it, however busy the machine
     with store.drive("flowers", {}) as driver:
         study = driver.stage("stage1", ACCURACY)
-        deadline = time.monotonic() + 1.5
+        deadline = time.monotonic() + 2
         while time.monotonic() < deadline:
             with pytest.raises(BusyError), store.drive("flowers", {}):
                 pass

@@ -18,7 +18,7 @@ from studies.schedule import Linear
 from studies.study import StudyState
 from studies.trial import Metric, Point, Progress, State
 from studies.wish import Extend, Note, Overrule, Rate, in_force, read_wish
-from tests.studies.test_lease import start, until  # noqa: F401 (start is a fixture)
+from tests.waiting import until
 
 ACCURACY = Metric(name="accuracy", mode="max")
 PLAN, BROKEN, OTHER = (constant(Plan(), rate, 100) for rate in (0.1, 1.0, 0.01))
@@ -192,7 +192,7 @@ def wish_for_ever(url, pipe):
         pipe.send(number)
 
 
-def test_a_wish_that_was_acknowledged_survives_the_death_of_who_wrote_it(done, start):  # noqa: F811
+def test_a_wish_that_was_acknowledged_survives_the_death_of_who_wrote_it(done, start):
     process, pipe = start(wish_for_ever, done.url)
     acknowledged = pipe.recv()
     time.sleep(0.1)

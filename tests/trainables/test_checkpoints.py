@@ -21,6 +21,7 @@ from studies.plan import Plan, Segment, constant
 from studies.schedule import Constant, Linear
 from studies.trial import Point
 from tests.trainables.helpers import in_another_process, left, same, train
+from tests.waiting import until
 from trainables import checkpoints as module
 from trainables.checkpoints import Checkpoint, Checkpoints, Use, uses
 
@@ -321,8 +322,7 @@ def test_a_killed_training_goes_on_from_its_state_in_a_bucket(bucket, tmp_path):
     code = "train('Images', Plan.model_validate_json(sys.argv[2]), sys.argv[1])"
     training = in_another_process(code, place, plan.model_dump_json())
     store = fsspec.filesystem("s3", use_listings_cache=False)
-    while training.poll() is None and len(store.glob(f"{place}/*/*.ckpt")) < 2:
-        time.sleep(0.01)
+    until(lambda: training.poll() is not None or len(store.glob(f"{place}/*/*.ckpt")) >= 2)
     assert training.poll() is None, "it was over before it could be killed"
     training.send_signal(signal.SIGKILL)
     training.wait()

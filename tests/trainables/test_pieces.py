@@ -2,7 +2,6 @@
 
 import random
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from studies.plan import Plan, Segment, constant
 from studies.schedule import Exponential, Linear, Warmup
 from tests.trainables.helpers import completed, in_another_process, left, points, same, train, values, workload
+from tests.waiting import until
 from trainables import training
 from trainables.checkpoints import Checkpoints
 
@@ -146,10 +146,8 @@ def test_killed_at_any_moment(in_one_go, tmp_path):
     )
     assert process.stdout.readline() == "here\n"
     states = Checkpoints(tmp_path, workload("Images").fingerprint)
-    deadline = time.monotonic() + 60
-    while not any(step > 60 for step in states.steps(plan)):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: process.poll() is not None or any(step > 60 for step in states.steps(plan)))
+    assert process.poll() is None, "it was over before it could be killed"
     process.send_signal(signal.SIGKILL)
     process.wait()
     reached = states.deepest(plan).step

@@ -3,17 +3,15 @@
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from studies.ledger import Store
+from tests import program
 from tests.tuner.test_pipeline import TASK
+from tests.waiting import until
 from tuner.cli import _run
 
 SWEEP = ["--task", "blobs.py:Blobs", "--max-steps", "80", "--lrs", "0.1,0.01", "--repeats", "2"]
@@ -43,14 +41,12 @@ def kept(place: str) -> list[str]:
 def test_a_study_in_a_bucket_killed_and_cleaned_ends_as_one_left_alone(home, bucket, capsys):
     assert _run(["run", *ALL, "--workdir", "alone"]) == 0
     url = f"{bucket}/runs"
-    command = [sys.executable, "-m", "tuner", "run", *ALL, "--checkpoints", url]
-    with open("driver.log", "w") as log:
-        driver = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    while driver.poll() is None and "stage1 decided" not in Path("driver.log").read_text():
-        time.sleep(0.01)
-    os.killpg(driver.pid, signal.SIGKILL)
-    driver.wait()
-    assert "stage3" not in Path("driver.log").read_text(), "it was over before it could be killed"
+    (log := home / "driver.log").touch()
+    driver = program.start(home, "run", *ALL, "--checkpoints", url, out=log, err=log)
+    until(lambda: "stage1 decided" in log.read_text() or not driver.is_alive())
+    driver.kill()
+    driver.join()
+    assert "stage3" not in log.read_text(), "it was over before it could be killed"
 
     before = kept(f"{url}/Blobs")
     shown = litter(capsys)
@@ -68,8 +64,7 @@ def test_a_study_in_a_bucket_killed_and_cleaned_ends_as_one_left_alone(home, buc
 @pytest.mark.long
 def test_workers_share_their_states_in_a_bucket_and_training_the_winner_keeps_its_own_there(home, bucket, capsys):
     url = f"{bucket}/workers"
-    command = [sys.executable, "-m", "tuner", "stage1", *SWEEP, "--runner", "ray", "--workers", "2", "--checkpoints", url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    done = program.run(home, "stage1", *SWEEP, "--runner", "ray", "--workers", "2", "--checkpoints", url)
     assert done.returncode == 0, done.stderr
     assert kept(f"{url}/Blobs") and not list(Path("tune-runs").rglob("*.ckpt"))
     assert list(Path("tune-runs/Blobs/workers").glob("*.log"))

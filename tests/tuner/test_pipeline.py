@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +19,8 @@ import yaml
 from reports.export import read_export
 from studies.ledger import Store
 from studies.plan import Plan
-from tests.crash.home import until
+from tests import program
+from tests.waiting import until
 from tuner.cli import _run
 from tuner.quick import BATCHES, propose
 
@@ -54,19 +54,14 @@ def home(tmp_path):
     return tmp_path
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "tuner", *map(str, arguments)]
-
-
 def tune(home, *arguments, expect=0):
-    done = subprocess.run(command(*arguments), cwd=home, capture_output=True, text=True, timeout=240)
+    done = program.run(home, *arguments)
     assert done.returncode == expect, done.stderr
     return done
 
 
 def start(home, *arguments):
-    log = open(home / "driver.log", "a")
-    return subprocess.Popen(command(*arguments), cwd=home, stdout=log, stderr=log, start_new_session=True)
+    return program.start(home, *arguments, out=home / "driver.log", err=home / "driver.log")
 
 
 def decisions(home, study="Blobs"):
@@ -84,7 +79,8 @@ def whole(tmp_path_factory):
     """An uninterrupted run, for the others to be compared with: (home, its summary)."""
     home = tmp_path_factory.mktemp("whole")
     (home / "blobs.py").write_text(TASK)
-    done = tune(home, "run", "--task", "blobs.py:Blobs", *OPTIONS, "--json")
+    command = [sys.executable, "-m", "tuner", "run", "--task", "blobs.py:Blobs", *OPTIONS, "--json"]
+    done = subprocess.run(command, cwd=home, check=True, stdout=subprocess.PIPE, text=True)
     return home, json.loads(done.stdout.splitlines()[-1])
 
 
@@ -198,10 +194,9 @@ def kill_midway(home, runner, kills, seed):
     for _ in range(kills):
         goal = _lines(log) + moments.randint(4, 15)
         driver = start(home, *arguments)
-        while _lines(log) < goal and driver.poll() is None:
-            time.sleep(0.01)
-        os.killpg(driver.pid, signal.SIGKILL)
-        driver.wait()
+        until(lambda goal=goal, driver=driver: _lines(log) >= goal or not driver.is_alive())
+        driver.kill()
+        driver.join()
     tune(home, *arguments)
 
 
@@ -230,10 +225,10 @@ def test_ray_decides_what_serial_decides_and_the_report_does_not_wait_for_the_en
 def test_ctrl_c_leaves_a_study_that_resumes(home, whole):
     driver = start(home, "run", "--task", "blobs.py:Blobs", *OPTIONS)
     log = home / "tune-runs" / "Blobs" / "tune.log"
-    while _lines(log) < 4:
-        time.sleep(0.01)
-    driver.send_signal(signal.SIGINT)
-    assert driver.wait(60) == 130
+    until(lambda: _lines(log) >= 4)
+    os.kill(driver.pid, signal.SIGINT)
+    driver.join(60)
+    assert driver.exitcode == 130
     assert "stopped" in tune(home, "status").stderr
     tune(home, "resume", "Blobs")
     assert decisions(home) == decisions(whole[0])

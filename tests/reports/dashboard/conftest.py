@@ -3,8 +3,7 @@
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,18 +55,6 @@ class Server:
     def changing(self) -> dict[str, str]:
         """The headers of a change that is taken."""
         return {"origin": self.base, "content-type": "application/json"}
-
-
-def eventually(holds: Callable[[], object], seconds: float = 20.0):
-    """What `holds` gives, once it is true.
-
-    Raises: AssertionError if it is not by then.
-    """
-    end = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.05)
-    return found
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from reports.export import read_export
 from studies.study import StudyState
 from studies.wish import Extend, Note, Overrule, Rate
 from tests.reports.dashboard import sample
-from tests.reports.dashboard.conftest import driving, eventually, serving
+from tests.reports.dashboard.conftest import driving, serving
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_a_note_is_written_on_the_study_or_on_a_trial_and_shown_as_it_was_writte
     assert ask(server, f"{study}/notes", text=sample.HOSTILE).json() == {"told": "Written down."}
     assert ask(server, f"{study}/notes", text="look here", stage="stage1", number=3).status_code == 202
     assert [record.wish for record in server.store.wishes(study)][1:] == [Note(text="look here", stage="stage1", number=3)]
-    page = eventually(lambda: "look here" in (text := server.client.get(f"/studies/{study}").text) and text)
+    page = until(lambda: "look here" in (text := server.client.get(f"/studies/{study}").text) and text)
     assert sample.HOSTILE not in page and "&lt;script&gt;" in page
     assert "look here" in server.client.get(f"/studies/{study}/trials/stage1/3").text
     assert "look here" not in server.client.get(f"/studies/{study}/trials/stage1/4").text
@@ -91,7 +92,7 @@ def test_what_is_asked_of_a_study_that_is_driven_is_its_drivers_and_it_can_be_st
 
 def test_what_is_asked_of_a_stopped_study_may_resume_it(server, study):
     told = ask(server, f"{study}/rates", lr=0.07, resume=True).json()
-    [pid] = eventually(lambda: server.starts(study))
+    [pid] = until(lambda: server.starts(study))
     assert told["told"] == f"Written down: try lr 0.07 in stage1. Started: process {pid}."
 
 
@@ -99,7 +100,7 @@ def test_what_is_asked_while_the_driver_starts_is_taken_and_starts_no_other(serv
     first, second = (ask(server, f"{study}/rates", lr=lr, resume=True) for lr in (0.07, 0.08))
     assert (first.status_code, second.status_code) == (202, 202)
     assert "takes it up by itself" in second.json()["told"]
-    assert len(server.store.wishes(study)) == 2 and len(eventually(lambda: server.starts(study))) == 1
+    assert len(server.store.wishes(study)) == 2 and len(until(lambda: server.starts(study))) == 1
 
 
 def test_report_and_configuration_are_downloaded(server, study, tmp_path):

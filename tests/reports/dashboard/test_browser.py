@@ -14,8 +14,9 @@ from studies.study import StudyState
 from studies.trial import State
 from studies.workspace import default_storage
 from tests.reports.dashboard import sample
-from tests.reports.dashboard.conftest import ROOT, driving, eventually, serving
+from tests.reports.dashboard.conftest import ROOT, driving, serving
 from tests.reports.sample import trial
+from tests.waiting import until
 
 VIEWS = (
     "/",
@@ -46,8 +47,8 @@ def browsing(chromium, server, expected="404 (Not Found)", **context):
 
 def drawn(page) -> dict[str, list[str]]:
     """What each chart on the page is called, and the curves in it, once all of them are there."""
-    eventually(lambda: "being drawn" not in page.inner_text("main"), seconds=60)
-    eventually(lambda: page.evaluate("[...document.querySelectorAll('[data-chart]')].every((one) => one.data)"))
+    until(lambda: "being drawn" not in page.inner_text("main"), seconds=60)
+    until(lambda: page.evaluate("[...document.querySelectorAll('[data-chart]')].every((one) => one.data)"))
     charts = page.locator("[data-chart]").all()
     return {
         chart.evaluate("one => document.getElementById(one.getAttribute('aria-labelledby')).textContent"): chart.evaluate(
@@ -102,15 +103,15 @@ def test_a_killed_driver_is_seen_and_the_study_resumed(chromium, server):
 
         driver.kill()
         driver.wait()
-        eventually(lambda: state.inner_text().startswith("stale"), seconds=10)
+        until(lambda: state.inner_text().startswith("stale"), seconds=10)
         assert resume.is_enabled()
 
         resume.focus()
         page.keyboard.press("Enter")
-        eventually(lambda: "Started: process" in page.inner_text("#told"))
+        until(lambda: "Started: process" in page.inner_text("#told"))
         assert not resume.count() or resume.is_disabled()
-        eventually(lambda: state.inner_text() == "running")
-        eventually(lambda: state.inner_text() == "done")
+        until(lambda: state.inner_text() == "running")
+        until(lambda: state.inner_text() == "done")
         assert "tune export roses" in (go_on := page.inner_text("#go-on")) and "tune resume" not in go_on
         assert server.store.record("roses").state is StudyState.DONE
         assert len(server.starts("roses")) == 2
@@ -147,12 +148,12 @@ def test_a_run_appears_and_grows_is_killed_and_resumed_to_the_decisions_of_an_un
             page.get_by_role("link", name="digits").click(timeout=60_000)
             state = page.get_by_role("status").first
             assert state.inner_text() == "running"
-            before = eventually(lambda: page.evaluate(length), seconds=60)
-            eventually(lambda: page.evaluate(length) > before, seconds=60)
+            before = until(lambda: page.evaluate(length), seconds=60)
+            until(lambda: page.evaluate(length) > before, seconds=60)
             driver.kill()
-        eventually(lambda: state.inner_text().startswith("stale"), seconds=10)
+        until(lambda: state.inner_text().startswith("stale"), seconds=10)
         page.get_by_role("button", name="Resume").click()
-        eventually(lambda: state.inner_text() == "done", seconds=180)
+        until(lambda: state.inner_text() == "done", seconds=180)
         with closing(Store(default_storage(whole))) as other:
             assert decided(server.store) == decided(other)
 
@@ -168,10 +169,10 @@ def test_a_winner_overruled_on_the_page_is_followed_by_the_later_stages_until_it
         page.get_by_label("Why").fill("it's calmer")
         assert f"tune overrule digits stage1 {other.number} --reason 'it'" in page.locator("#overrule code").inner_text()
         page.get_by_role("button", name="Overrule").click()
-        eventually(lambda: "Started: process" in page.inner_text("#overrule"))
+        until(lambda: "Started: process" in page.inner_text("#overrule"))
         page.goto(f"{server.base}/studies/digits")
         state = page.get_by_role("status").first
-        eventually(lambda: state.inner_text() == "done", seconds=120)
+        until(lambda: state.inner_text() == "done", seconds=120)
         winners = [decision.winner for decision in server.store.decisions("digits")]
         assert [winner.lr for winner in winners] == [0.03, *(winner.lr for winner in winners[1:])] and len(winners) == 3
         assert {winner.lr for winner in winners[1:]} <= {0.03, 0.06, 0.09, 0.009}  # of this batch, or scaled from it
@@ -179,7 +180,7 @@ def test_a_winner_overruled_on_the_page_is_followed_by_the_later_stages_until_it
 
         page.get_by_text("Take it back").click()
         page.get_by_role("button", name="Let the rule decide again").click()
-        eventually(lambda: decided(server.store) == before and state.inner_text() == "done", seconds=120)
+        until(lambda: decided(server.store) == before and state.inner_text() == "done", seconds=120)
 
 
 def test_what_a_form_asks_for_is_said_as_a_command_and_done_by_keyboard(chromium, server):
@@ -191,14 +192,14 @@ def test_what_a_form_asks_for_is_said_as_a_command_and_done_by_keyboard(chromium
         page.get_by_role("textbox", name="Note").fill("it's\n<b>odd</b>")
         assert """tune note daisies 'it'"'"'s\n<b>odd</b>' --workdir""" in page.locator("#note code").inner_text()
         page.locator("#note [data-copy]").dblclick()
-        eventually(lambda: page.inner_text("#note [data-copy]") == "Copied")
-        eventually(lambda: "Copy" in page.inner_text("#note [data-copy]").split())
+        until(lambda: page.inner_text("#note [data-copy]") == "Copied")
+        until(lambda: "Copy" in page.inner_text("#note [data-copy]").split())
         assert "it'" in page.evaluate("navigator.clipboard.readText()")
         button = page.get_by_role("button", name="Write it down")
         button.press("Enter")
         page.get_by_text("note on the study: it's <b>odd</b>").wait_for()
         assert page.get_by_role("textbox", name="Note").input_value() == ""
-        eventually(lambda: button.evaluate("one => one === document.activeElement"))
+        until(lambda: button.evaluate("one => one === document.activeElement"))
 
         page.get_by_text("Trials: 8").click()
         page.get_by_role("region", name="Trials of Stage 1").get_by_role("link", name="3").click()
@@ -217,7 +218,7 @@ def test_a_command_is_copied_from_a_page_of_another_machine_too(chromium, server
         page.goto(f"{server.base}/studies/flowers")
         button = page.locator("#go-on [data-copy]").first
         button.click()
-        eventually(lambda: button.inner_text() in ("Copied", "Selected"))
+        until(lambda: button.inner_text() in ("Copied", "Selected"))
         assert page.evaluate("String(getSelection())") == button.get_attribute("data-copy")
 
 
@@ -236,7 +237,7 @@ def test_a_curve_says_whose_it_is_and_leads_to_its_trial(chromium, server):
         )
         page.mouse.move(*place)
         page.mouse.move(place[0] + 1, place[1])
-        eventually(lambda: "0.1, trial 3" in chart.locator(".hoverlayer").text_content())
+        until(lambda: "0.1, trial 3" in chart.locator(".hoverlayer").text_content())
         page.mouse.down()
         page.mouse.up()
         page.wait_for_url("**/trials/stage1/3")
@@ -249,7 +250,7 @@ def test_a_resume_that_fails_says_why(chromium, server):
         page.goto(f"{server.base}/studies/tulips")
         broken.touch()
         page.get_by_role("button", name="Resume").click()
-        eventually(lambda: "ended with exit code 1" in page.inner_text("main"))
+        until(lambda: "ended with exit code 1" in page.inner_text("main"))
         broken.unlink()
         assert "the task is broken" in page.inner_text("pre")
         assert page.get_by_role("button", name="Resume").is_enabled()
@@ -321,7 +322,7 @@ def test_a_study_that_is_done_says_which_stages_are_open_and_how_to_go_on(server
     assert (study["state"], study["open"]) == ("done", ["stage2", "stage3"])
     assert study["command"].startswith("tune run --study first-only ")
     assert study["command"] in server.client.get("/studies/first-only").text
-    assert "Stage 1, decided; stage2 and stage3 open" in eventually(
+    assert "Stage 1, decided; stage2 and stage3 open" in until(
         lambda: "first-only" in (page := server.client.get("/").text) and page
     )
 

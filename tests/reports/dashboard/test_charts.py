@@ -9,9 +9,10 @@ from reports.stages import StageResults
 from studies.plan import Plan, constant
 from studies.trial import Point, Trial
 from tests.reports.dashboard import sample
-from tests.reports.dashboard.conftest import eventually, serving
+from tests.reports.dashboard.conftest import serving
 from tests.reports.dashboard.test_browser import browsing, drawn
 from tests.reports.sample import stage2, stage4, trial
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_a_chart_keeps_its_height_and_its_words_whatever_the_width(chromium, tmp
             heights = [height for _, height in page.evaluate(SIZES)]
             for width in (390, 844, 1280, 390):
                 page.set_viewport_size({"width": width, "height": 800})
-                eventually(lambda: page.evaluate(SIZES) == [[True, height] for height in heights])
+                until(lambda: page.evaluate(SIZES) == [[True, height] for height in heights])
                 assert page.evaluate(CUT) == []
             numbers = page.locator("#stage4-charts-tricks .xtick").all_text_contents()
             assert numbers and all(float(one) < 1.1 for one in numbers)

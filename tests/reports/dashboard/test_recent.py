@@ -4,8 +4,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
+import pytest
+
 from reports.dashboard.recent import Recent
-from tests.reports.dashboard.conftest import eventually
+from tests.waiting import until
 
 
 def test_an_answer_is_found_once_for_all_who_ask_at_once():
@@ -39,10 +41,8 @@ def test_who_comes_while_another_finds_gets_the_last_answer_or_none_in_the_backg
 
 def test_an_error_is_the_askers_and_the_next_one_asks_anew():
     recent = Recent()
-    try:
+    with pytest.raises(ZeroDivisionError):
         recent.get("study", 1, lambda: 1 / 0)
-    except ZeroDivisionError:
-        pass
     assert recent.get("study", 1, lambda: "answer") == "answer"
 
 
@@ -59,4 +59,4 @@ def test_nobody_waits_for_what_takes_long_once_there_is_an_answer_and_a_failure_
     assert recent.get("study", 1, lambda: time.sleep(0.11) or "first") == "first"
     assert recent.get("study", 2, lambda: go.wait(10) and 1 / 0) == "first"
     go.set()
-    eventually(lambda: recent.get("study", 3, lambda: "third") == "third")
+    until(lambda: recent.get("study", 3, lambda: "third") == "third")

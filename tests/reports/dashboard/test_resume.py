@@ -15,7 +15,8 @@ from studies.ledger import Store
 from studies.study import StudyState
 from studies.workspace import default_storage
 from tests.reports.dashboard import sample
-from tests.reports.dashboard.conftest import driving, eventually, serving
+from tests.reports.dashboard.conftest import driving, serving
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_a_hundred_presses_at_once_start_one_driver_which_outlives_the_server(tm
         sample.study(server.store, "flowers", workdir=tmp_path)
         answers = [answer.status_code for answer in threads.map(lambda _: press(server, "flowers"), range(100))]
         assert sorted(answers) == [202] + [409] * 99
-        eventually(lambda: server.store.record("flowers").state is StudyState.RUNNING)
+        until(lambda: server.store.record("flowers").state is StudyState.RUNNING)
         assert press(server, "flowers").status_code == 409
         assert len(server.starts()) == 1
 
@@ -49,7 +50,7 @@ def test_a_hundred_presses_at_once_start_one_driver_which_outlives_the_server(tm
 def test_a_driver_that_ends_is_reaped_and_leaves_its_words(server):
     sample.study(server.store, "tulips", workdir=server.workdir)
     pid = press(server, "tulips").json()["pid"]
-    eventually(lambda: not psutil.pid_exists(pid))
+    until(lambda: not psutil.pid_exists(pid))
     assert server.store.record("tulips").state is StudyState.DONE
     assert (server.workdir / "tulips" / "resume.log").read_text() == "driving\n"
     refused = press(server, "tulips")
@@ -80,7 +81,7 @@ def test_a_study_that_failed_starts_without_its_old_reason_and_a_stop_is_no_fail
     pid = press(server, "asters").json()["pid"]
     starting = server.client.get("/tuner/api/v1/studies/asters").json()
     assert (starting["state"], starting["reason"]) == ("starting", "")
-    eventually(lambda: not psutil.pid_exists(pid))
+    until(lambda: not psutil.pid_exists(pid))
     (server.workdir / "stopped").unlink()
     page = server.client.get("/studies/asters").text
     assert "every trial failed" in page and "exit code" not in page
@@ -93,7 +94,7 @@ def test_what_somebody_else_drives_is_not_resumed(server):
         driver.kill()
         driver.wait()
         assert press(server, "roses").status_code == 202
-        eventually(lambda: server.store.record("roses").state is StudyState.DONE)
+        until(lambda: server.store.record("roses").state is StudyState.DONE)
         assert len(server.starts("roses")) == 2
 
 
