@@ -16,7 +16,7 @@ from reports.stages import StageResults
 from studies.curves import HEALTHY
 from studies.plan import Plan, constant
 from studies.trial import Metric, Point, State, Trial
-from tests.reports.sample import METRIC, STEPS, points, stage1, stage2, stage3, stage4, study, trial
+from tests.reports.sample import METRIC, STEPS, stage1, stage2, stage3, stage4, study, trial
 
 
 def texts(figure):
@@ -379,7 +379,3 @@ def test_limits_follow_the_sound_curves():
     assert low < 0.01 and 2 < high < 20
     assert limits([np.array([math.nan])], True) is None
     assert spans([falling]) and not spans([np.array([1.0, 2.0])]) and not spans([np.array([-1.0, 5.0])])
-
-
-def test_the_sample_is_what_the_tests_say():
-    assert points(constant(Plan(), 0.1, STEPS))[-1].step == STEPS

@@ -69,9 +69,10 @@ def test_decisions_and_evidence():
     "stages", [[], [StageResults("stage1", METRIC, [])], [stage1(decided=False)]], ids=["none", "empty", "undecided"]
 )
 def test_a_study_that_has_just_begun_has_tables_too(stages):
-    for name, frame in tables(stages).items():
-        assert len(frame) == (0 if name in ("decisions", "evidence") or not stages or not stages[0].trials else len(frame))
-        frame.to_csv(index=False)
+    made, trials = tables(stages), [trial for stage in stages for trial in stage.trials]
+    rows = {"trials": len(trials), "curves": sum(len(trial.points) for trial in trials), "decisions": 0, "evidence": 0}
+    assert {name: len(frame) for name, frame in made.items()} == rows
+    assert all(frame.to_csv(index=False) for frame in made.values())
 
 
 def test_states_are_told_as_the_study_has_them():

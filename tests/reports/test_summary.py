@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -61,7 +62,7 @@ def test_decisions_in_words():
 
 def test_a_terminal_gets_colours_and_its_own_width():
     text = told(write_decisions, DECISIONS, terminal=True, width=60)
-    assert "\x1b[" in text
+    assert "\x1b[" in text and max(len(re.sub(r"\x1b\[[\d;]*m", "", line)) for line in text.splitlines()) <= 60
 
 
 def test_status_lists_the_studies():
