@@ -53,18 +53,23 @@ def plan(way, seed=0):
     return constant(BASE.but(momentum=momentum(way), seed=seed), 0.05, STEPS)
 
 
-DEADLY = [hostile.interrupts, hostile.aborts, hostile.kills_itself, hostile.loops_for_ever_in_c]
-"""Each costs new workers, or a wait: among the long tests."""
+ENDLESS = [hostile.loops_for_ever, hostile.loops_for_ever_in_c]
+DEADLY = [hostile.interrupts, hostile.aborts, hostile.kills_itself]
+"""Each costs new workers: among the long tests."""
+
+
+def job_in(folder: Path) -> Job:
+    shutil.copy(Path(hostile.__file__), task := folder / "hostile.py")
+    spec = f"{task}:Hostile"
+    return Job(spec, folder / "checkpoints", load_task(spec).fingerprint, eval_examples=80, folder=folder)
 
 
 def carried_out(folder: Path, ways: list):
     """All of it in one run, calm plans between and after; and what they would be by themselves."""
-    shutil.copy(Path(hostile.__file__), task := folder / "hostile.py")
-    spec = f"{task}:Hostile"
-    job = Job(spec, folder / "checkpoints", load_task(spec).fingerprint, eval_examples=80, folder=folder)
+    job = job_in(folder)
     expected = run(make_runner("serial", job), [plan(hostile.calm, seed) for seed in range(4)]).values()
     shutil.rmtree(job.checkpoints)
-    runner = make_runner("ray", job, trial_timeout=20.0)
+    runner = make_runner("ray", job)
     try:
         records = run(runner, [*map(plan, {hostile.calm, *ways}), *(plan(hostile.calm, seed) for seed in range(1, 4))])
         after = run(runner, [plan(hostile.calm, 9)])
@@ -82,15 +87,15 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outcome(ray_session, folder):
-    """Of all but the deadly ones, their neighbours untouched."""
-    return carried_out(folder, [way for way in WAYS if way not in DEADLY])
+    """Of all that come to an end and are not deadly, their neighbours untouched."""
+    return carried_out(folder, [way for way in WAYS if way not in DEADLY + ENDLESS])
 
 
 def test_there_are_many():
     assert len(WAYS) > 30
 
 
-@pytest.mark.parametrize("way", [way for way in BROKEN if way not in DEADLY], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("way", [way for way in BROKEN if way not in DEADLY + ENDLESS], ids=lambda way: way.__name__)
 def test_what_is_broken_ends_in_its_state_and_says_why(outcome, way):
     records, _ = outcome
     state, told = BROKEN[way]
@@ -110,8 +115,19 @@ def test_nothing_of_theirs_lives_on(outcome, folder):
     assert pids and not any(psutil.pid_exists(int(pid)) and _alive(int(pid)) for pid in pids)
 
 
+@pytest.mark.parametrize("way", [ENDLESS[0], pytest.param(ENDLESS[1], marks=pytest.mark.long)], ids=lambda way: way.__name__)
+def test_what_holds_its_process_for_ever_is_ended_when_nothing_is_heard_of_it_for_as_long_as_was_said(ray_session, tmp_path, way):
+    runner = make_runner("ray", job_in(tmp_path), workers=1, trial_timeout=10.0)
+    try:
+        records = run(runner, [plan(way), plan(hostile.calm)])
+    finally:
+        runner.close()
+    state, told = BROKEN[way]
+    assert records.ended == {plan(way): state, plan(hostile.calm): State.COMPLETE} and told in records.errors[plan(way)]
+
+
 @pytest.mark.long
-def test_what_kills_its_process_or_holds_it_for_ever_has_failed_alone(ray_session, tmp_path):
+def test_what_kills_its_process_has_failed_alone(ray_session, tmp_path):
     records, _ = carried_out(tmp_path, DEADLY)
     for way in DEADLY:
         state, told = BROKEN[way]
@@ -123,10 +139,7 @@ def _alive(pid: int) -> bool:
 
 
 def test_who_closes_its_output_closes_nobody_elses(ray_session, tmp_path):
-    shutil.copy(Path(hostile.__file__), task := tmp_path / "hostile.py")
-    spec = f"{task}:Hostile"
-    job = Job(spec, tmp_path / "checkpoints", load_task(spec).fingerprint, eval_examples=80, folder=tmp_path)
-    runner = make_runner("ray", job, workers=1)
+    runner = make_runner("ray", job_in(tmp_path), workers=1)
     try:
         for way in (hostile.closes_stdout, hostile.prints_without_end):
             records = run(runner, [plan(way)])
