@@ -9,7 +9,7 @@ demo: $(VENV)/installed  ## the whole pipeline on scikit-learn's digits
 
 test: $(VENV)/installed  ## what must always pass
 	$(RUN) ruff check .
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses 2
 
 test-long: $(VENV)/installed  ## what takes minutes
 	$(RUN) pytest -m long

@@ -9,13 +9,38 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from random import SystemRandom
 
 import pytest
 
 from studies.ledger import Store
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]):
+    """What takes longest comes first: of the processes of `make test`, none is to be left alone with it at the end."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(f"tests/{room}/") for room in ("tuner", "crash")])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each of them carries out whole files, in this order, and one of them all of the runners', which share a Ray."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "runners" if nodeid.startswith("tests/tuner/runners/") else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport):
+    """Half a character, which some tests have logged, cannot be sent from one process to another."""
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
 
 
 def run_as(user: str, folder: Path) -> list[str]:
@@ -27,9 +52,11 @@ def run_as(user: str, folder: Path) -> list[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """One of those that no outgoing connection and no worker of Ray is given: a server that was stopped finds it free again."""
+    while True:
+        with suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port := SystemRandom().randint(20_000, 32_000)))
+            return port
 
 
 def wait_for(server: subprocess.Popen, ask: Callable[[], subprocess.CompletedProcess], log: Path):
