@@ -53,24 +53,26 @@ class Fused:
 
     def __init__(self, lanes: Sequence[Supervised]):
         self.lanes = list(lanes)
+        # On a CPU one by itself has a double: products with a single matrix round otherwise.
+        rows = [*lanes, *lanes] if len(lanes) == 1 and lanes[0].device == "cpu" else lanes
         self._skeleton, self._rule = lanes[0].model, RULES[lanes[0].plan.optimizer]
         self._places = list(_places(self._skeleton))
-        models, count = [dict(lane.model.named_parameters()) for lane in lanes], len(lanes)
+        models, self._count = [dict(lane.model.named_parameters()) for lane in rows], len(rows)
         with torch.no_grad():
             self._parameters = torch.stack([_flat(model.values()) for model in models])  # (lanes, parameters)
             self._kept = [  # each as the parameters
-                torch.stack([_flat(_kept(lane, parameter, name) for parameter in lane.model.parameters()) for lane in lanes])
+                torch.stack([_flat(_kept(lane, parameter, name) for parameter in lane.model.parameters()) for lane in rows])
                 for name in self._rule.keeps
             ]
             self._buffers = {
-                name: torch.stack([dict(lane.model.named_buffers())[name] for lane in lanes])
+                name: torch.stack([dict(lane.model.named_buffers())[name] for lane in rows])
                 for name, _ in self._skeleton.named_buffers()
             }
         sizes = [parameter.numel() for parameter in models[0].values()]
         views = zip(models[0].items(), *(matrix.split(sizes, 1) for matrix in (self._parameters, *self._kept)))
         self._stacked = {}
         for (name, parameter), *columns in views:
-            stacks = [column.view(count, *parameter.shape) for column in columns]
+            stacks = [column.view(self._count, *parameter.shape) for column in columns]
             self._stacked[name] = stacks[0]
             for lane, model, value, *kept in zip(lanes, models, *stacks):
                 _share(lane, model[name], value, kept)
@@ -78,13 +80,13 @@ class Fused:
             for name, buffer in lane.model.named_buffers():
                 buffer.data = self._buffers[name][place]
         self._tallies, self._looked = dict[int, Tally](), -1
-        self._momentum = self._column([lane.plan.momentum for lane in lanes])
+        self._momentum = self._column([lane.plan.momentum for lane in rows])
 
     def train(self, steps: int, rates: Sequence[float]) -> list[float]:
         """Do so many updates, each lane at its rate; the mean loss of each."""
         for lane in self.lanes:
             lane.model.train()
-        rate, total = self._column(rates), 0.0
+        rate, total = self._column([*rates, *rates][: self._count]), 0.0
         for _ in range(steps):
             total = total + self._update(rate).double()
             for lane in self.lanes:
@@ -93,7 +95,7 @@ class Fused:
             for lane in self.lanes:
                 for kept in lane.optimizer.state.values():
                     kept["step"] = torch.tensor(float(lane.step))
-        return (total / steps).tolist()
+        return (total / steps).tolist()[: len(self.lanes)]
 
     def evaluate(self, place: int) -> dict[str, float]:
         """What is measured of the lane in this place; the first who asks where they stand has all of them looked at."""
@@ -120,7 +122,7 @@ class Fused:
         measured = self.lanes[0].step % RATIO_EVERY == 0
         with torch.no_grad():
             before = self._parameters.clone() if measured else self._parameters
-            flat = torch.cat([gradient.reshape(len(self.lanes), -1) for gradient in gradients], 1)
+            flat = torch.cat([gradient.reshape(self._count, -1) for gradient in gradients], 1)
             if clip := self.lanes[0].plan.recipe.clip:
                 flat.mul_((clip.norm / (flat.norm(dim=1, keepdim=True) + 1e-6)).clamp_max(1.0))  # as torch's clip_grad_norm_
             self._rule.step(self._parameters, flat, self._kept, rate, self._momentum, self.lanes[0].step + 1)
@@ -301,9 +303,9 @@ def _gain(lanes: Sequence[Supervised]) -> tuple[float, str]:
     single.part()
     company = Fused(lanes)
     together = _seconds(lambda: company.train(1, rates))
-    each = (together - one) / max(1, len(lanes) - 1)
+    each = (together - one) / max(1, len(lanes) - 2)  # one has a double
     words = f"{len(lanes)} fused train {len(lanes) * alone / together:.1f} times as fast as one after another"
-    pays = [n for n in range(2, len(lanes) + 1) if n * alone >= CLEARLY * (one + (n - 1) * each)]
+    pays = [n for n in range(2, len(lanes) + 1) if n * alone >= CLEARLY * (one + (n - 2) * each)]
     return (pays[0] if pays else math.inf), words
 
 
