@@ -6,8 +6,8 @@ stand afterwards.
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,11 +50,13 @@ class Readers:
 
         Raises: what reading raises, in other words; an error of the system's if a process has died.
         """
-        self._orders.given = orders
-        # Asked in the main thread, torch has a process that dies raise in the midst of whatever that does.
-        with ThreadPoolExecutor(1) as aside:
-            batches = aside.submit(iter, self._loader).result()
-        yield from batches
+        self._orders.given, begun = orders, list[Iterator]()
+        # Asked in the main thread, torch has a process that dies raise in the midst of whatever that does. (A pool's thread would
+        # be the main thread of those processes, and be waited for there by itself.)
+        aside = threading.Thread(target=lambda: begun.append(iter(self._loader)))
+        aside.start()
+        aside.join()
+        yield from begun.pop()
 
 
 @dataclass
