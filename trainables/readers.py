@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,13 +51,17 @@ class Readers:
 
         Raises: what reading raises, in other words; an error of the system's if a process has died.
         """
-        self._orders.given, begun = orders, list[Iterator]()
+        self._orders.given, begun = orders, Future[Iterator]()
         # Asked in the main thread, torch has a process that dies raise in the midst of whatever that does. (A pool's thread would
         # be the main thread of those processes, and be waited for there by itself.)
-        aside = threading.Thread(target=lambda: begun.append(iter(self._loader)))
-        aside.start()
-        aside.join()
-        yield from begun.pop()
+        threading.Thread(target=self._begin, args=(begun,)).start()
+        yield from begun.result()
+
+    def _begin(self, begun: Future[Iterator]) -> None:
+        try:
+            begun.set_result(iter(self._loader))
+        except BaseException as error:
+            begun.set_exception(error)
 
 
 @dataclass
