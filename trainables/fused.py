@@ -55,7 +55,7 @@ class Fused:
         self.lanes = list(lanes)
         # On a CPU one by itself has a double: products with a single matrix round otherwise.
         rows = [*lanes, *lanes] if len(lanes) == 1 and lanes[0].device == "cpu" else lanes
-        self._skeleton, self._rule = lanes[0].model, RULES[lanes[0].plan.optimizer]
+        self._skeleton, self._rule = lanes[0].model, _rule(lanes[0])
         self._places = list(_places(self._skeleton))
         models, self._count = [dict(lane.model.named_parameters()) for lane in rows], len(rows)
         with torch.no_grad():
@@ -104,6 +104,11 @@ class Fused:
             self._skeleton.eval()
             self._tallies, self._looked = dict(enumerate(self.lanes[0].tallies(self._say, len(self.lanes)))), lane.step
         return {**self._tallies.pop(place).told(), "update_ratio": float(lane.ratio)}
+
+    def glance(self) -> list[float]:
+        """What each lane loses on some of the validation set."""
+        self._skeleton.eval()
+        return self.lanes[0].glance(self._say)
 
     def part(self) -> list[Supervised]:
         """The lanes, each on its own again; some of them can be fused anew."""
@@ -267,7 +272,7 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     begun, rate = one.state(), one.plan.at(0)
     company = Fused(lanes)
     company.train(TRIED_STEPS, [lane.plan.at(lane.step) for lane in lanes])
-    told_in_company = company.evaluate(company.lanes.index(one))["val_loss"]
+    told_in_company = company.glance()[company.lanes.index(one)]
     company.part()
     in_company = _flat(one.model.parameters())
     lanes[0].train(1, 0.0)  # raises where its model has kept something of the batched one
@@ -278,7 +283,7 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     single = Fused([one])
     single_loss = single.train(TRIED_STEPS, [rate])[0]
     batched = single._kept[0][0].split([pull.numel() for pull in pulls])
-    told = one.evaluate()["val_loss"], single.evaluate(0)["val_loss"]
+    told = one.glance(lambda inputs: [call(one.model.eval(), inputs)])[0], single.glance()[0]
     by_itself = _flat(one.model.parameters())
     single.part()
     if not abs(single_loss - loss) <= AGREEMENT * abs(loss):

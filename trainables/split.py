@@ -157,7 +157,7 @@ class Split:
         place, glance = Place(), torch.arange(min(len(self), GLANCED)).split(1)
         try:
             first = self._read(glance[0])
-            parts = list(_leaves(first))
+            parts = list(leaves(first))
             tensors = all(isinstance(part, torch.Tensor) for part in parts)
             if not tensors or len(self) * sum(map(_bytes, parts)) > _most(self.device):
                 return None
@@ -167,7 +167,7 @@ class Split:
         finally:
             place.go()
         alike = all(_kind(item) == _kind(first) for item in once + again)
-        if not alike or not all(map(torch.equal, _leaves(once), _leaves(again))):
+        if not alike or not all(map(torch.equal, leaves(once), leaves(again))):
             return None
         return nested(lambda part: part.new_empty((len(self), *part.shape[1:]), device=self.device), first)
 
@@ -202,13 +202,14 @@ def _batch(data: Any, collate: Collate, indices: torch.Tensor) -> Any:
 
 def count_of(nest: Any) -> int:
     """How many examples there are in a part of a batch."""
-    return next((len(part) for part in _leaves(nest) if isinstance(part, torch.Tensor)), 0)
+    return next((len(part) for part in leaves(nest) if isinstance(part, torch.Tensor)), 0)
 
 
-def _leaves(nest: Any) -> Iterator[Any]:
+def leaves(nest: Any) -> Iterator[Any]:
+    """Its parts, whatever they are."""
     if isinstance(nest, Mapping | tuple | list):
         for part in nest.values() if isinstance(nest, Mapping) else nest:
-            yield from _leaves(part)
+            yield from leaves(part)
     else:
         yield nest
 

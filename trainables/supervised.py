@@ -228,6 +228,13 @@ class Supervised:
                     raise
             self._at_once //= 2
 
+    def glance(self, say: Callable[[Any], Sequence[Any]]) -> list[float]:
+        """The losses of what models say of a batch of the validation set; all of it is more than a probe is worth."""
+        seed_everything(self.plan.seed, self.step, "evaluation")
+        inputs, targets = self._valid.take(torch.arange(min(len(self._valid), self.plan.batch_size)))
+        with torch.no_grad():
+            return [float(checked_loss(self.task.loss(outputs, targets))) for outputs in say(inputs)]
+
     def finished(self, members: Sequence["Supervised"] = ()) -> dict[str, float]:
         """What the plan's finish measures of the trained model: several views of it, or the members of an ensemble.
 

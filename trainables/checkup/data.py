@@ -3,13 +3,13 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from trainables.checkup.finding import Finding, Verdict
-from trainables.split import Split
+from trainables.split import Split, leaves
 from trainables.task import Supervision
 
 READ = 20_000
@@ -75,10 +75,7 @@ def _read(split: Split, seconds: float) -> list[tuple[Any, Any]]:
 
 
 def _tensors(part: Any) -> list[torch.Tensor]:
-    if isinstance(part, torch.Tensor):
-        return [part]
-    parts = part.values() if isinstance(part, Mapping) else part if isinstance(part, tuple | list) else ()
-    return [tensor for one in parts for tensor in _tensors(one)]
+    return [leaf for leaf in leaves(part) if isinstance(leaf, torch.Tensor)]
 
 
 def _described(part: Any) -> str:
