@@ -264,7 +264,7 @@ def fused_from(lanes: Sequence[Supervised], always: bool = False) -> tuple[float
 
 
 def _difference(lanes: Sequence[Supervised]) -> str:
-    """What is not the same in company as alone; "" if nothing. (Attention draws its dropout in another order when batched.)
+    """What is not the same in company as alone; "" if nothing. (torch draws in the order of the memory, a batched model's another.)
 
     On a CPU a lane's numbers must not depend on its company at all, so that a cohort may be another when a run is resumed.
     """

@@ -51,8 +51,7 @@ class Supervised:
         self._teacher: finish.Mean | None = None
         self._still = recipe.prepare(self.model, plan.recipe)
         self.model.to(device)
-        if device != "cpu":
-            regularize.draw_as_when_batched(self.model)
+        regularize.draw_as_when_batched(self.model)
         self.loss = recipe.loss_of(plan.recipe, task, own)
         self._changes: tuple[recipe.Change, ...] = ()
         if plan.recipe:

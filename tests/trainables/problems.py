@@ -272,11 +272,23 @@ class Branches(Plain):
 
 
 class Attentive(Plain):
-    """Attention draws its dropout in another order when it is batched."""
+    """Attention with dropout, whose outputs lie in memory in another order than their indices."""
 
     def model(self):
         layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.3, batch_first=True)
         return nn.Sequential(nn.Linear(3, 12), nn.Unflatten(1, (3, 4)), layer, nn.Flatten(), nn.Linear(12, 2))
+
+
+class Transposed(Plain):
+    """Its dropout draws in the order of the memory, which is another one when it is batched."""
+
+    def model(self):
+        return nn.Sequential(nn.Linear(3, 2), Sideways())
+
+
+class Sideways(nn.Module):
+    def forward(self, inputs):
+        return nn.functional.dropout(inputs.T, 0.3, self.training).T
 
 
 class Remembering(Plain):

@@ -27,8 +27,8 @@ def set_dropout(model: nn.Module, p: float) -> None:
 
 
 def draw_as_when_batched(model: nn.Module) -> None:
-    """Have dropout layers draw as torch's do on a CPU: on a GPU it has a kernel that draws otherwise alone than when models are
-    batched, so that no trainings with dropout could be fused."""
+    """Have dropout layers draw in the order of the inputs' indices. torch draws in that of their memory, which is another one
+    when models are batched, and on a GPU by a kernel of its own: no trainings with dropout could be fused."""
     for layer in model.modules():
         if type(layer) is nn.Dropout:
             layer.forward = partial(_dropped, layer)
