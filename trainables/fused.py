@@ -264,9 +264,10 @@ def fused_from(lanes: Sequence[Supervised], always: bool = False) -> tuple[float
 
 
 def _difference(lanes: Sequence[Supervised]) -> str:
-    """What is not the same in company as alone; "" if nothing. (torch draws in the order of the memory, a batched model's another.)
+    """What is not the same in company as alone; "" if nothing.
 
-    On a CPU a lane's numbers must not depend on its company at all, so that a cohort may be another when a run is resumed.
+    Some of torch's functions draw in the order of the memory, and a batched model's is another. On a CPU a lane's numbers must
+    not depend on its company at all, so that a cohort may be another when a run is resumed.
     """
     one = min(lanes, key=lambda lane: lane.plan.lr)  # it will not diverge
     begun, rate = one.state(), one.plan.at(0)
