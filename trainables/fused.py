@@ -8,8 +8,10 @@ depends on its company. They agree with training alone up to rounding.
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 from typing import Any
 
@@ -20,7 +22,7 @@ from torch.utils._pytree import tree_map
 
 from trainables.measuring import Tally, checked_loss
 from trainables.recipe import augment, mixing
-from trainables.rules import RULES, Rule
+from trainables.rules import RULED, Rule, rules_of
 from trainables.supervised import RATIO_EVERY, Supervised, call
 
 TRIED_STEPS = 3
@@ -35,66 +37,85 @@ AGREEMENT = 1e-4
 ALIKE = 0.1
 """Relative difference of gradients from which on it is not rounding: small losses hide that a parameter gets none."""
 
-FUSIBLE = {"dropout", "init", "clip", "noise", *augment.IMAGES, *mixing.BLENDS, *mixing.SOFT}
+FUSIBLE = {
+    *("dropout", "init", "freeze", "clip", "l1", "weight_decay", "layer_rates", "layer_decay", "noise"),
+    *(*augment.IMAGES, *mixing.BLENDS, *mixing.SOFT),
+}
 """Parts of a recipe that are done by the time when a batch goes through the models, or by the models, or here."""
 
 # A probe measures whether what torch batches slowly pays all the same; nobody need file an issue.
 warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
 
 
+@dataclass(frozen=True)
+class Group:
+    """Parameters that step by one rule: their columns in the matrices. momentum: of each lane, shape (lanes, 1)."""
+
+    rule: Rule
+    columns: slice
+    momentum: torch.Tensor
+
+
 class Fused:
     """Several trainings at one step of their plans, of one task, batch size, seed, device and optimizer.
 
     The lanes stay what they are: their parameters, buffers and what their optimizers keep become views into the stacked ones, so
-    that each can be saved, evaluated or trained alone at any time. They must not be restored while they are fused.
+    that each can be saved, evaluated or trained alone at any time. They must not be restored while they are fused. What is frozen
+    is the same in all of them, and computed once for all.
 
     lanes: see `hindrance` for what can be fused.
+
+    Raises: ValueError if they cannot.
     """
 
     def __init__(self, lanes: Sequence[Supervised]):
+        if why := hindrance(lanes):
+            raise ValueError(why)
         self.lanes = list(lanes)
         # On a CPU one by itself has a double: products with a single matrix round otherwise.
         rows = [*lanes, *lanes] if len(lanes) == 1 and lanes[0].device == "cpu" else lanes
-        self._skeleton, self._rule = lanes[0].model, _rule(lanes[0])
-        self._places = list(_places(self._skeleton))
-        models, self._count = [dict(lane.model.named_parameters()) for lane in rows], len(rows)
+        self._skeleton, self._count, rules = lanes[0].model, len(rows), _rules(lanes)
+        models = [{name: value for group in _groups(lane) for name, value in group.items()} for lane in rows]
+        buffers = [_buffers(lane) for lane in rows]
         with torch.no_grad():
             self._parameters = torch.stack([_flat(model.values()) for model in models])  # (lanes, parameters)
-            self._kept = [  # each as the parameters
-                torch.stack([_flat(_kept(lane, parameter, name) for parameter in lane.model.parameters()) for lane in rows])
-                for name in self._rule.keeps
-            ]
-            self._buffers = {
-                name: torch.stack([dict(lane.model.named_buffers())[name] for lane in rows])
-                for name, _ in self._skeleton.named_buffers()
-            }
+            self._kept = [torch.stack([_flat(_kept(lane, key)) for lane in rows]) for key in rules[0].keeps]
+            self._buffers = {name: torch.stack([found[name] for found in buffers]) for name in buffers[0]}
         sizes = [parameter.numel() for parameter in models[0].values()]
-        views = zip(models[0].items(), *(matrix.split(sizes, 1) for matrix in (self._parameters, *self._kept)))
-        self._stacked = {}
-        for (name, parameter), *columns in views:
-            stacks = [column.view(self._count, *parameter.shape) for column in columns]
-            self._stacked[name] = stacks[0]
-            for lane, model, value, *kept in zip(lanes, models, *stacks):
-                _share(lane, model[name], value, kept)
+        columns = zip(models[0].items(), *(matrix.split(sizes, 1) for matrix in (self._parameters, *self._kept)))
+        self._stacks = {name: [part.view(self._count, *value.shape) for part in parts] for (name, value), *parts in columns}
+        self._groups = list(self._grouped(rules, rows))
         for place, lane in enumerate(lanes):
-            for name, buffer in lane.model.named_buffers():
+            _share(lane, {name: [stack[place] for stack in stacks] for name, stacks in self._stacks.items()})
+            for name, buffer in buffers[place].items():
                 buffer.data = self._buffers[name][place]
+        self._places = list(_places(self._skeleton, {**models[0], **buffers[0]}))
+        frozen = [parameter for parameter in self._skeleton.parameters() if not parameter.requires_grad]
+        self._frozen = _flat([self._parameters.new_zeros(1), *frozen]).norm()
         self._tallies, self._looked = dict[int, Tally](), -1
-        self._momentum = self._column([lane.plan.momentum for lane in rows])
+
+    def _grouped(self, rules: Sequence[Rule], rows: Sequence[Supervised]) -> Iterator[Group]:
+        begin = 0
+        for place, (rule, parameters) in enumerate(zip(rules, _groups(rows[0]))):
+            end = begin + sum(parameter.numel() for parameter in parameters.values())
+            momenta = [rule.momentum(lane.optimizer.param_groups[place]) for lane in rows]
+            yield Group(rule, slice(begin, end), self._column(momenta))
+            begin = end
 
     def train(self, steps: int, rates: Sequence[float]) -> list[float]:
         """Do so many updates, each lane at its rate; the mean loss of each."""
         for lane in self.lanes:
-            lane.model.train()
-        rate, total = self._column([*rates, *rates][: self._count]), 0.0
+            lane.wake()
+        rates, total = [*rates, *rates][: self._count], 0.0
+        shared = [self._column([rate * group.rule.share for rate in rates]) for group in self._groups]
         for _ in range(steps):
-            total = total + self._update(rate).double()
+            total = total + self._update(shared).double()
             for lane in self.lanes:
                 lane.step += 1
-        if self._rule.counts:
+        if self._groups[0].rule.counts:
             for lane in self.lanes:
                 for kept in lane.optimizer.state.values():
-                    kept["step"] = torch.tensor(float(lane.step))
+                    kept["step"].fill_(lane.step)
         return (total / steps).tolist()[: len(self.lanes)]
 
     def evaluate(self, place: int) -> dict[str, float]:
@@ -116,28 +137,45 @@ class Fused:
             _part(lane)
         return self.lanes
 
-    def _update(self, rate: torch.Tensor) -> torch.Tensor:
-        """One step on all lanes; their losses, shape (lanes,)."""
-        inputs, targets = self.lanes[0].batch()
-        leaves = {name: value.detach().requires_grad_() for name, value in self._stacked.items()}
-        each = vmap(self._loss, in_dims=(0, 0, None, None), randomness="same")  # kept, it would keep all this from being freed
-        losses, buffers = each(leaves, self._buffers, inputs, targets)
-        # No lane's gradient depends on another's loss; a parameter that is not used has none.
-        gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
-        measured = self.lanes[0].step % RATIO_EVERY == 0
+    def _update(self, rates: Sequence[torch.Tensor]) -> torch.Tensor:
+        """One step on all lanes, at these rates of each group, shape (lanes, 1); the losses, shape (lanes,)."""
+        losses, gradients, unused, buffers = self.gradients()
+        measured, number = self.lanes[0].step % RATIO_EVERY == 0, self.lanes[0].step + 1
         with torch.no_grad():
             before = self._parameters.clone() if measured else self._parameters
-            flat = torch.cat([gradient.reshape(self._count, -1) for gradient in gradients], 1)
-            if clip := self.lanes[0].plan.recipe.clip:
-                flat.mul_((clip.norm / (flat.norm(dim=1, keepdim=True) + 1e-6)).clamp_max(1.0))  # as torch's clip_grad_norm_
-            self._rule.step(self._parameters, flat, self._kept, rate, self._momentum, self.lanes[0].step + 1)
+            passed_over = [(stack, stack.clone()) for name in unused for stack in self._stacks[name]]
+            for group, rate in zip(self._groups, rates):
+                own, pull, *kept = (matrix[:, group.columns] for matrix in (self._parameters, gradients, *self._kept))
+                group.rule.step(own, pull, kept, rate, group.momentum, number)
+            for stack, was in passed_over:
+                stack.copy_(was)
             for name, value in buffers.items():
                 self._buffers[name].copy_(value)
             if measured:
-                ratios = (self._parameters - before).norm(dim=1) / before.norm(dim=1).clamp_min(1e-12)
-                for lane, ratio in zip(self.lanes, ratios):
+                there = torch.hypot(before.norm(dim=1), self._frozen).clamp_min(1e-12)
+                for lane, ratio in zip(self.lanes, (self._parameters - before).norm(dim=1) / there):
                     lane.ratio = ratio
-        return losses.detach()
+        return losses
+
+    def gradients(self) -> tuple[torch.Tensor, torch.Tensor, list[str], dict[str, torch.Tensor]]:
+        """Those of the next step: the losses, shape (lanes,), the gradients, shape (lanes, parameters), the names of the
+        parameters that have none, and the buffers afterwards."""
+        inputs, targets = self.lanes[0].batch()
+        recipe = self.lanes[0].plan.recipe
+        leaves = {name: value.detach().requires_grad_() for name, (value, *_) in self._stacks.items()}
+        each = vmap(self._loss, in_dims=(0, 0, None, None), randomness="same")  # kept, it would keep all this from being freed
+        losses, buffers = each(leaves, self._buffers, inputs, targets)
+        # No lane's gradient depends on another's loss.
+        found = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+        with torch.no_grad():
+            if recipe.l1:
+                shrinking = (recipe.l1.rate * leaf.sign() for leaf in leaves.values())
+                found = [pull if pull is None else pull + more for pull, more in zip(found, shrinking)]
+            whole = (torch.zeros_like(leaf) if pull is None else pull for leaf, pull in zip(leaves.values(), found))
+            flat = torch.cat([pull.reshape(self._count, -1) for pull in whole], 1)
+            if recipe.clip:
+                flat.mul_((recipe.clip.norm / (flat.norm(dim=1, keepdim=True) + 1e-6)).clamp_max(1.0))  # torch's clip_grad_norm_
+        return losses.detach(), flat, [name for name, pull in zip(leaves, found) if pull is None], buffers
 
     def _loss(self, parameters: dict, buffers: dict, inputs: Any, targets: Any) -> tuple[torch.Tensor, dict]:
         """One lane's loss, and its buffers afterwards."""
@@ -172,7 +210,8 @@ class Fused:
         fast = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)  # torch's shortcut for transformers cannot be batched
         try:
-            outputs = vmap(self._outputs, in_dims=(0, 0, None), randomness="same")(self._stacked, self._buffers, inputs)
+            parameters = {name: value for name, (value, *_) in self._stacks.items()}
+            outputs = vmap(self._outputs, in_dims=(0, 0, None), randomness="same")(parameters, self._buffers, inputs)
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)
         return [tree_map(lambda part, place=place: part[place], outputs) for place in range(len(self.lanes))]
@@ -181,48 +220,68 @@ class Fused:
         return torch.tensor(values, dtype=self._parameters.dtype, device=self._parameters.device).unsqueeze(1)
 
 
-def _places(model: nn.Module) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Where a model looks its parameters and buffers up: (name, table, key); what modules share lies in several places."""
-    names = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+def _places(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Where a model looks these of its tensors up: (name, table, key); what modules share lies in several places."""
+    names = {id(tensor): name for name, tensor in tensors.items()}
     for module in model.modules():
         for table in (module._parameters, module._buffers):
-            yield from ((names[id(tensor)], table, key) for key, tensor in table.items() if tensor is not None)
+            yield from ((names[id(tensor)], table, key) for key, tensor in table.items() if id(tensor) in names)
 
 
 def _flat(tensors: Any) -> torch.Tensor:
     return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
 
 
-def _rule(lane: Supervised) -> Rule:
-    return RULES[lane.plan.optimizer]
+def _rules(lanes: Sequence[Supervised]) -> list[Rule]:
+    return rules_of([lane.optimizer for lane in lanes], [lane.shares for lane in lanes])
 
 
-def _kept(lane: Supervised, parameter: nn.Parameter, name: str) -> torch.Tensor:
-    """What the optimizer keeps of a parameter by this name; zeros before it has."""
-    kept = lane.optimizer.state.get(parameter, {}).get(name)
-    return torch.zeros_like(parameter) if kept is None else kept
+def _groups(lane: Supervised) -> list[dict[str, nn.Parameter]]:
+    """The parameters that its optimizer trains, by name, group by group; "" is the name of what the model has not."""
+    names = {parameter: name for name, parameter in lane.model.named_parameters()}
+    groups = (group["params"] for group in lane.optimizer.param_groups)
+    return [{names.get(parameter, ""): parameter for parameter in group if parameter.requires_grad} for group in groups]
 
 
-def _pull(lane: Supervised, parameter: nn.Parameter) -> torch.Tensor:
-    """The mean of the gradients of one that is trained by itself, or where it has none, the last one; flat."""
-    if _rule(lane).keeps_for(lane.plan):
-        return _kept(lane, parameter, _rule(lane).keeps[0]).detach().reshape(-1).clone()
-    return torch.zeros_like(parameter).reshape(-1) if parameter.grad is None else parameter.grad.reshape(-1).clone()
+def _buffers(lane: Supervised) -> dict[str, torch.Tensor]:
+    """Those that its training may change, by name."""
+    still = {id(buffer) for layer in lane.still for buffer in layer.buffers()}
+    return {name: buffer for name, buffer in lane.model.named_buffers() if id(buffer) not in still}
 
 
-def _share(lane: Supervised, parameter: nn.Parameter, value: torch.Tensor, kept: Iterable[torch.Tensor]) -> None:
-    """Have a lane's parameter, and what its optimizer keeps of it, lie in these tensors."""
-    parameter.data, parameter.grad = value, None
-    if _rule(lane).keeps_for(lane.plan):
-        lane.optimizer.state[parameter].update(zip(_rule(lane).keeps, kept))
+def _frozen(lane: Supervised) -> dict[str, torch.Tensor]:
+    """What its training does not change, by name."""
+    changed = {*_buffers(lane), *(name for name, parameter in lane.model.named_parameters() if parameter.requires_grad)}
+    tensors = {**dict(lane.model.named_parameters()), **dict(lane.model.named_buffers())}
+    return {name: tensor for name, tensor in tensors.items() if name not in changed}
+
+
+def _kept(lane: Supervised, key: str) -> list[torch.Tensor]:
+    """What the optimizer keeps of its parameters by this name; zeros before it has."""
+    trained = chain(*(group.values() for group in _groups(lane)))
+    kept = [(parameter, lane.optimizer.state.get(parameter, {}).get(key)) for parameter in trained]
+    return [torch.zeros_like(parameter) if tensor is None else tensor for parameter, tensor in kept]
+
+
+def _share(lane: Supervised, tensors: Mapping[str, Sequence[torch.Tensor]]) -> None:
+    """Have a lane's parameters, and what its optimizer keeps of them, lie in these tensors."""
+    for rule, group, parameters in zip(_rules([lane]), lane.optimizer.param_groups, _groups(lane)):
+        for name, parameter in parameters.items():
+            parameter.data, *kept = tensors[name]
+            parameter.grad = None
+            if keeps := rule.kept(group):
+                lane.optimizer.state[parameter].update(zip(keeps, kept))
+            if rule.counts:
+                where = parameter.device if group["fused"] else "cpu"  # torch's own fused kernels want it there
+                lane.optimizer.state[parameter].setdefault("step", torch.tensor(float(lane.step), device=where))
 
 
 def _part(lane: Supervised) -> None:
     """Have a lane's tensors lie in memory of their own again."""
-    for parameter in lane.model.parameters():
-        kept = [_kept(lane, parameter, name).clone() for name in _rule(lane).keeps]
-        _share(lane, parameter, parameter.data.clone(), kept)
-    for buffer in lane.model.buffers():
+    trained = {name: parameter.detach() for group in _groups(lane) for name, parameter in group.items()}
+    kept = [_kept(lane, key) for key in _rules([lane])[0].keeps]
+    _share(lane, {name: [tensor.clone() for tensor in tensors] for (name, *tensors) in zip(trained, trained.values(), *kept)})
+    for buffer in _buffers(lane).values():
         buffer.data = buffer.data.clone()
 
 
@@ -233,18 +292,24 @@ def hindrance(lanes: Sequence[Supervised]) -> str:
         return "only a Task's can be"
     if any((lane.task, lane.step, lane.device) != (first.task, first.step, first.device) for lane in lanes):
         return "they are not at one step of one task"
-    alike = {(lane.plan.batch_size, lane.plan.seed, lane.plan.recipe) for lane in lanes}
-    optimizers = {lane.plan.optimizers for lane in lanes}
-    if len(alike) > 1 or optimizers.isdisjoint((name,) for name in RULES) or len(optimizers) > 1 or "optimizer" in first.own:
-        return f"only one of {', '.join(RULES)}, at one batch size and seed, with one recipe, can be"
+    if len({(lane.plan.batch_size, lane.plan.seed, lane.plan.recipe) for lane in lanes}) > 1:
+        return "only trainings of one batch size, seed and recipe can be"
     if any(lane.plan.finish for lane in lanes):
         return "what is done with a winner at last is done to one model at a time"
     for name, _ in first.plan.recipe.parts():
         if name not in FUSIBLE:
             return f"{name} in the recipe is done to one model at a time"
-    parameters = list(first.model.parameters())
-    if not all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in parameters):
-        return "only models all of whose parameters are trained, in single precision, can be"
+    if any(len(lane.plan.optimizers) > 1 for lane in lanes) or not _rules(lanes):
+        return f"only trainings by one optimizer, {RULED}, can be"
+    groups = [[*map(list, _groups(lane))] for lane in lanes]
+    trained = {name: parameter for name, parameter in first.model.named_parameters() if parameter.requires_grad}
+    if sorted(chain(*groups[0])) != sorted(trained) or any(names != groups[0] for names in groups):
+        return "only models whose optimizer has all parameters that are trained, and no others, can be"
+    if not all(parameter.dtype == torch.float32 for parameter in trained.values()):
+        return "only models that are trained in single precision can be"
+    frozen = _frozen(first)
+    if not all(torch.equal(tensor, frozen[name]) for lane in lanes[1:] for name, tensor in _frozen(lane).items()):
+        return "only models in which the same is frozen can be"
     return ""
 
 
@@ -279,13 +344,16 @@ def _difference(lanes: Sequence[Supervised]) -> str:
     lanes[0].train(1, 0.0)  # raises where its model has kept something of the batched one
     one.restore(begun)
     loss = one.train(TRIED_STEPS, rate)
-    pulls = [_pull(one, parameter) for parameter in one.model.parameters()]
+    one.train(1, 0.0)
+    parameters = [parameter for group in _groups(one) for parameter in group.values()]
+    pulls = [(torch.zeros_like(p) if p.grad is None else p.grad.clone()).reshape(-1) for p in parameters]
     one.restore(begun)
     single = Fused([one])
     single_loss = single.train(TRIED_STEPS, [rate])[0]
-    batched = single._kept[0][0].split([pull.numel() for pull in pulls])
     told = one.glance(lambda inputs: [call(one.model.eval(), inputs)])[0], single.glance()[0]
     by_itself = _flat(one.model.parameters())
+    one.wake()
+    batched = single.gradients()[1][0].split([pull.numel() for pull in pulls])
     single.part()
     if not abs(single_loss - loss) <= AGREEMENT * abs(loss):
         return f"the loss would differ by {abs(single_loss - loss) / abs(loss):.0e} of it"
@@ -307,6 +375,7 @@ def _gain(lanes: Sequence[Supervised]) -> tuple[float, str]:
     single = Fused(lanes[:1])
     one = _seconds(lambda: single.train(1, rates[:1]))
     single.part()
+    lanes[0].step = lanes[-1].step  # wherever that is
     company = Fused(lanes)
     together = _seconds(lambda: company.train(1, rates))
     each = (together - one) / max(1, len(lanes) - 2)  # one has a double

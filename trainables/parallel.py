@@ -60,7 +60,7 @@ class Member(Supervised):
         self._rank, self._size, self._weight = rank, size, 1.0
         if synchronised:
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)  # the same parameters in other layers
-            self._still = layers.still(self.model, self.plan.recipe.freeze.names) if self.plan.recipe.freeze else ()
+            self.still = layers.still(self.model, self.plan.recipe.freeze.names) if self.plan.recipe.freeze else ()
 
     def join(self) -> None:
         """Meet the others, who stand where this one does, and do the same now."""

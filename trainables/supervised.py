@@ -36,6 +36,7 @@ class Supervised:
 
     task: a trainables.task.Task; train, valid: its data; target: what decides; own: which of loss and optimizer are the task's
     own, not Task's.
+    shares: by which the rate is multiplied for each of the optimizer's groups; still: the layers that are never in training.
     step: where it stands; ratio: norm of an update over norm of the parameters, measured every RATIO_EVERY steps (a tensor, NaN
     before the first).
 
@@ -49,7 +50,7 @@ class Supervised:
         distilled = isinstance(plan.finish, Distilled)
         self.model = fresh_model(task, plan.seed, task.student if distilled else task.model)
         self._teacher: finish.Mean | None = None
-        self._still = recipe.prepare(self.model, plan.recipe)
+        self.still = recipe.prepare(self.model, plan.recipe)
         self.model.to(device)
         regularize.draw_as_when_batched(self.model)
         self.loss = recipe.loss_of(plan.recipe, task, own)
@@ -82,7 +83,7 @@ class Supervised:
             raise TaskError(f"optimizer: expected a torch.optim.Optimizer; got {shown(self.optimizer)}")
         groups = self.optimizer.param_groups
         first = groups[0]["lr"]
-        self._shares = [(group["lr"] / first if first else 1.0) * group.get("lr_scale", 1.0) for group in groups]
+        self.shares = [(group["lr"] / first if first else 1.0) * group.get("lr_scale", 1.0) for group in groups]
 
     @property
     def approximations(self) -> tuple[str, ...]:
@@ -97,8 +98,8 @@ class Supervised:
     def train(self, steps: int, lr: float) -> float:
         if (optimizer := self.plan.optimizer_at(self.step)) != self._chosen:
             self._choose(optimizer)
-        self._wake()
-        for group, share in zip(self.optimizer.param_groups, self._shares):
+        self.wake()
+        for group, share in zip(self.optimizer.param_groups, self.shares):
             group["lr"] = lr * share
         total: Any = 0.0
         for _ in range(steps):
@@ -109,10 +110,10 @@ class Supervised:
             total = total + self._stepped()
         return float(total) / steps
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """Bring the layers that are trained into training."""
         self.model.train()
-        for layer in self._still:
+        for layer in self.still:
             layer.eval()
 
     def _stepped(self) -> Any:
@@ -124,7 +125,7 @@ class Supervised:
         loss = self._update().double()
         self.step += 1
         if self._stopping and self._stopping.after(self.step, loss, self.model, self._measured):
-            self._wake()
+            self.wake()
         return loss
 
     def _patience(self) -> Stopping | None:

@@ -254,12 +254,69 @@ class TwoRates(Plain):
         return torch.optim.SGD([{"params": [model.weight]}, {"params": [model.bias], "lr": 0.3}], lr=3.0)
 
 
+class Momenta(TwoRates):
+    """And it has a momentum of its own, Nesterov's."""
+
+    def optimizer(self, model, plan):
+        bias = {"params": [model.bias], "lr": 0.3, "momentum": 0.5, "nesterov": True}
+        return torch.optim.SGD([bias, {"params": [model.weight]}], lr=3.0, momentum=plan.momentum, weight_decay=0.01)
+
+
+class Betas(TwoRates):
+    """An Adam of its own."""
+
+    def optimizer(self, model, plan):
+        groups = [{"params": [model.bias], "weight_decay": 0.1}, {"params": [model.weight], "eps": 1e-3}]
+        return torch.optim.Adam(groups, betas=(plan.momentum, 0.9), fused=True)
+
+
+class Damped(Plain):
+    def optimizer(self, model, plan):
+        return torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9, dampening=0.5)
+
+
+class Hooked(Plain):
+    """Something is done before every update."""
+
+    def optimizer(self, model, plan):
+        optimizer = super().optimizer(model, plan)
+        optimizer.register_step_pre_hook(lambda *given: model.weight.grad.clamp_(-0.01, 0.01))
+        return optimizer
+
+
+class Varying(Plain):
+    """The decay depends on the plan."""
+
+    def optimizer(self, model, plan):
+        return torch.optim.SGD(model.parameters(), lr=1.0, weight_decay=plan.momentum)
+
+
+class Partly(Plain):
+    """The optimizer has not got all that has gradients."""
+
+    def optimizer(self, model, plan):
+        return torch.optim.SGD([model.weight], lr=1.0)
+
+
 class Frozen(Plain):
-    """A part of the model is not trained."""
+    """A part of the model is not trained, batch norm among it, whose statistics are followed."""
+
+    def model(self):
+        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+        for layer in model[:2]:
+            layer.requires_grad_(False)
+        return model
+
+
+class Wandering(Frozen):
+    """What is frozen is another one in every model."""
+
+    begun = 0
 
     def model(self):
         model = super().model()
-        model.bias.requires_grad_(False)
+        Wandering.begun += 1
+        model[0].bias += Wandering.begun
         return model
 
 

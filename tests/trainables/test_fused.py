@@ -3,12 +3,14 @@
 import gc
 import math
 import weakref
+from itertools import product
 
 import pytest
 import torch
 
 from studies.finish import Pruned
 from studies.plan import Plan, constant
+from studies.recipe import Recipe
 from tests.trainables.helpers import in_another_process, same, workload
 from trainables import fused
 from trainables.fused import Fused, fused_from, hindrance
@@ -17,7 +19,10 @@ from trainables.supervised import Supervised
 RATES = (0.1, 0.01, 0.003)
 MOMENTA = (0.0, 0.9, 0.5)
 BASE = Plan(batch_size=8, seed=1)
-ONLY = "only one of sgd, nesterov, adam, adamw, at one batch size and seed, with one recipe, can be"
+ALIKE = "only trainings of one batch size, seed and recipe can be"
+RULED = "only trainings by one optimizer, torch's SGD (without dampening), Adam or AdamW (without amsgrad), can be"
+HELD = "only models whose optimizer has all parameters that are trained, and no others, can be"
+DECAY = {"weight_decay": {"rate": 0.01, "biases_and_norms": False}}
 
 
 def lanes(name: str, rates=RATES, momenta=MOMENTA, task=None, **changes) -> list[Supervised]:
@@ -44,7 +49,7 @@ def apart(one: Supervised, other: Supervised) -> float:
     return float((vector(one) - vector(other)).norm() / vector(other).norm())
 
 
-@pytest.mark.parametrize("name", ["Images", "Line", "Words", "Plain", "Tied"])
+@pytest.mark.parametrize("name", ["Images", "Line", "Words", "Plain", "Tied", "Frozen"])
 def test_lanes_agree_with_training_alone(name):
     together, alone = lanes(name), lanes(name)
     one = Fused(together)
@@ -59,33 +64,47 @@ def test_lanes_agree_with_training_alone(name):
 
 # (Under Adam a bias before batch norm, whose gradient is nothing but rounding, goes its own way in every training.)
 @pytest.mark.parametrize(
-    ("name", "optimizer"),
+    ("name", "optimizer", "parts"),
     [
-        ("Images", "nesterov"),
-        ("Words", "nesterov"),
-        ("Words", "adam"),
-        ("Attentive", "nesterov"),
-        ("Plain", "adam"),
-        ("Line", "adamw"),
+        ("Images", "nesterov", {}),
+        ("Words", "nesterov", {}),
+        ("Words", "adam", {}),
+        ("Attentive", "nesterov", {}),
+        ("Plain", "adam", {}),
+        ("Line", "adamw", {}),
+        ("Colours", "sgd", {**DECAY, "clip": 0.1, "l1": 0.001}),
+        ("Colours", "nesterov", {"layer_decay": 0.5, "layer_rates": {"0.1": 3.0}, "l1": 0.001}),
+        ("Colours", "sgd", {"freeze": "0", **DECAY, "clip": 0.1}),
+        ("Flat", "adam", {**DECAY, "layer_decay": 0.5}),
+        ("Flat", "adamw", {"freeze": "0.bias", **DECAY, "l1": 0.001}),
+        ("Spare", "nesterov", {"weight_decay": 0.1, "l1": 0.1}),
+        ("Spare", "adamw", {"weight_decay": 0.1}),
+        ("Frozen", "nesterov", {"weight_decay": 0.1}),
+        ("Momenta", "sgd", {}),
+        ("Betas", "sgd", {}),
     ],
 )
-def test_lanes_of_other_optimizers_agree_with_training_alone_and_go_on_so(name, optimizer):
-    how = {"rates": [rate / 10 for rate in RATES], "optimizer": optimizer}
+def test_lanes_of_other_optimizers_and_recipes_agree_with_training_alone_and_go_on_so(name, optimizer, parts):
+    how = {"rates": [rate / 10 for rate in RATES], "optimizer": optimizer, "recipe": Recipe.read(parts)}
+    assert fused_from(lanes(name, **how), always=True) == (1, "fused")
     together, alone = lanes(name, **how), lanes(name, **how)
     for lane in together:
         lane.train(20, lane.plan.lr)
     one = Fused(together)
     for steps in (60, 80):
         one.train(steps, rates(together))
+    for place, lane in enumerate(alone):
+        lane.train(160, lane.plan.lr)
+        assert one.evaluate(place) == pytest.approx(lane.evaluate(), rel=1e-3, abs=1e-6)
     fresh = lanes(name, **how)
     for lane, left in zip(fresh, one.part()):
         lane.restore(left.state())
     for one, other, more in zip(together, fresh, alone):
-        loss = more.train(160, more.plan.lr), more.train(40, more.plan.lr)
-        assert one.train(40, one.plan.lr) == other.train(40, other.plan.lr) == pytest.approx(loss[1], rel=1e-4, abs=1e-6)
+        loss = more.train(40, more.plan.lr)
+        assert one.train(40, one.plan.lr) == other.train(40, other.plan.lr) == pytest.approx(loss, rel=1e-4, abs=1e-6)
         assert apart(one, more) < 1e-4 and one.step == more.step == 200
-        states = (lane.state()["optimizer"]["state"] for lane in (one, more))
-        assert all(mine.keys() == theirs.keys() for mine, theirs in zip(*(state.values() for state in states)))
+        mine, theirs = (lane.state()["optimizer"]["state"] for lane in (one, more))
+        assert all(mine[parameter].keys() == kept.keys() for parameter, kept in theirs.items())
 
 
 def test_lanes_go_on_alone_and_as_one_from_any_state():
@@ -183,10 +202,16 @@ def test_evaluating_and_saving_a_lane_disturb_nothing():
         assert same(lane.state(), twin.state())
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
-@pytest.mark.parametrize("name", ["Images", "Line", "Words", "Plain"])
-def test_not_a_bit_of_a_lane_depends_on_its_company(name, optimizer):
-    companies = [lanes(name, optimizer=optimizer)[:count] for count in (3, 2, 1)]
+@pytest.mark.parametrize(
+    ("name", "optimizer", "parts"),
+    [
+        *product(["Images", "Line", "Words", "Plain", "Betas", "Momenta"], ["sgd", "nesterov", "adam"], [{}]),
+        *product(["Colours", "Flat"], ["nesterov", "adamw"], [{**DECAY, "layer_decay": 0.5, "l1": 0.01, "clip": 0.1}]),
+        *product(["Colours", "Flat"], ["sgd", "adamw"], [{"freeze": "0", **DECAY}, {"freeze": "*.bias", "clip": 0.1}]),
+    ],
+)
+def test_not_a_bit_of_a_lane_depends_on_its_company(name, optimizer, parts):
+    companies = [lanes(name, optimizer=optimizer, recipe=Recipe.read(parts))[:count] for count in (3, 2, 1)]
     seen = []
     for company in companies:
         one = Fused(company)
@@ -201,17 +226,22 @@ def test_not_a_bit_of_a_lane_depends_on_its_company(name, optimizer):
 @pytest.mark.parametrize(
     ("trainings", "told"),
     [
-        (lambda: lanes("Plain", optimizer="rmsprop"), ONLY),
-        (lambda: lanes("TwoRates"), ONLY),
-        (lambda: mixed(optimizer="adam"), ONLY),
-        (lambda: mixed(batch_size=9), ONLY),
-        (lambda: mixed(seed=9), ONLY),
+        (lambda: mixed(batch_size=9), ALIKE),
+        (lambda: mixed(seed=9), ALIKE),
+        (lambda: mixed(recipe=Recipe.read({"l1": 0.1})), ALIKE),
+        (lambda: lanes("Plain", optimizer="rmsprop"), RULED),
+        (lambda: mixed(optimizer="adam"), RULED),
+        (lambda: mixed(optimizer="nesterov"), RULED),
+        (lambda: lanes("Damped"), RULED),
+        (lambda: lanes("Hooked"), RULED),
+        (lambda: lanes("Varying"), RULED),
+        (lambda: lanes("Partly"), HELD),
         (
             lambda: lanes("Plain", finish=Pruned(share=0.5, at=5)),
             "what is done with a winner at last is done to one model at a time",
         ),
         (lambda: [*lanes("Plain"), *lanes("Line")], "they are not at one step of one task"),
-        (lambda: lanes("Frozen"), "only models all of whose parameters are trained, in single precision, can be"),
+        (lambda: lanes("Wandering"), "only models in which the same is frozen can be"),
     ],
 )
 def test_what_cannot_be_fused_says_why(trainings, told):

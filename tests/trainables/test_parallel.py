@@ -135,7 +135,7 @@ def test_on_gpus_batch_norm_is_synchronised_and_nothing_else_changes():
         models.append((training, torch.get_rng_state(), training.evaluate(), training.state()))
     (_, *before), (synchronised, *after) = models
     assert same(before, after) and synchronised.approximations == ()
-    assert [type(layer) for layer in synchronised._still] == [nn.SyncBatchNorm]
+    assert [type(layer) for layer in synchronised.still] == [nn.SyncBatchNorm]
     held = {id(parameter) for group in synchronised.optimizer.param_groups for parameter in group["params"]}
     assert held <= {id(parameter) for parameter in synchronised.model.parameters()}
 
