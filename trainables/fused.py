@@ -104,8 +104,7 @@ class Fused:
 
     def train(self, steps: int, rates: Sequence[float]) -> list[float]:
         """Do so many updates, each lane at its rate; the mean loss of each."""
-        for lane in self.lanes:
-            lane.wake()
+        self.lanes[0].wake()
         rates, total = [*rates, *rates][: self._count], 0.0
         shared = [self._column([rate * group.rule.share for rate in rates]) for group in self._groups]
         for _ in range(steps):
