@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.func import vmap
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from trainables.measuring import Tally, checked_loss
 from trainables.recipe import augment, mixing
@@ -76,11 +76,13 @@ class Fused:
         rows = [*lanes, *lanes] if len(lanes) == 1 and lanes[0].device == "cpu" else lanes
         self._skeleton, self._count, rules = lanes[0].model, len(rows), _rules(lanes)
         models = [{name: value for group in _groups(lane) for name, value in group.items()} for lane in rows]
-        buffers = [_buffers(lane) for lane in rows]
+        buffers, shared = [dict(lane.model.named_buffers()) for lane in rows], _shared(lanes)
+        self._dims = {name: None if name in shared else 0 for name in buffers[0]}
         with torch.no_grad():
             self._parameters = torch.stack([_flat(model.values()) for model in models])  # (lanes, parameters)
             self._kept = [torch.stack([_flat(_kept(lane, key)) for lane in rows]) for key in rules[0].keeps]
-            self._buffers = {name: torch.stack([found[name] for found in buffers]) for name in buffers[0]}
+            stacked = {name: torch.stack([found[name] for found in buffers]) for name in buffers[0]}
+            self._buffers = {name: stack[0] if name in shared else stack for name, stack in stacked.items()}
         sizes = [parameter.numel() for parameter in models[0].values()]
         columns = zip(models[0].items(), *(matrix.split(sizes, 1) for matrix in (self._parameters, *self._kept)))
         self._stacks = {name: [part.view(self._count, *value.shape) for part in parts] for (name, value), *parts in columns}
@@ -88,10 +90,9 @@ class Fused:
         for place, lane in enumerate(lanes):
             _share(lane, {name: [stack[place] for stack in stacks] for name, stacks in self._stacks.items()})
             for name, buffer in buffers[place].items():
-                buffer.data = self._buffers[name][place]
+                buffer.data = self._buffers[name] if name in shared else self._buffers[name][place]
         self._places = list(_places(self._skeleton, {**models[0], **buffers[0]}))
-        frozen = [parameter for parameter in self._skeleton.parameters() if not parameter.requires_grad]
-        self._frozen = _flat([self._parameters.new_zeros(1), *frozen]).norm()
+        self._frozen = _flat([self._parameters.new_zeros(1), *_frozen(lanes[0])]).norm()
         self._tallies, self._looked = dict[int, Tally](), -1
 
     def _grouped(self, rules: Sequence[Rule], rows: Sequence[Supervised]) -> Iterator[Group]:
@@ -162,7 +163,8 @@ class Fused:
         inputs, targets = self.lanes[0].batch()
         recipe = self.lanes[0].plan.recipe
         leaves = {name: value.detach().requires_grad_() for name, (value, *_) in self._stacks.items()}
-        each = vmap(self._loss, in_dims=(0, 0, None, None), randomness="same")  # kept, it would keep all this from being freed
+        how = {"in_dims": (0, self._dims, None, None), "out_dims": (0, self._dims), "randomness": "same"}
+        each = vmap(self._loss, **how)  # kept, it would keep all this from being freed
         losses, buffers = each(leaves, self._buffers, inputs, targets)
         # No lane's gradient depends on another's loss.
         found = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
@@ -210,7 +212,8 @@ class Fused:
         torch.backends.mha.set_fastpath_enabled(False)  # torch's shortcut for transformers cannot be batched
         try:
             parameters = {name: value for name, (value, *_) in self._stacks.items()}
-            outputs = vmap(self._outputs, in_dims=(0, 0, None), randomness="same")(parameters, self._buffers, inputs)
+            each = vmap(self._outputs, in_dims=(0, self._dims, None), randomness="same")
+            outputs = each(parameters, self._buffers, inputs)
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)
         return [tree_map(lambda part, place=place: part[place], outputs) for place in range(len(self.lanes))]
@@ -242,17 +245,35 @@ def _groups(lane: Supervised) -> list[dict[str, nn.Parameter]]:
     return [{names.get(parameter, ""): parameter for parameter in group if parameter.requires_grad} for group in groups]
 
 
-def _buffers(lane: Supervised) -> dict[str, torch.Tensor]:
-    """Those that its training may change, by name."""
-    still = {id(buffer) for layer in lane.still for buffer in layer.buffers()}
-    return {name: buffer for name, buffer in lane.model.named_buffers() if id(buffer) not in still}
+def _frozen(lane: Supervised) -> list[nn.Parameter]:
+    return [parameter for parameter in lane.model.parameters() if not parameter.requires_grad]
 
 
-def _frozen(lane: Supervised) -> dict[str, torch.Tensor]:
-    """What its training does not change, by name."""
-    changed = {*_buffers(lane), *(name for name, parameter in lane.model.named_parameters() if parameter.requires_grad)}
-    tensors = {**dict(lane.model.named_parameters()), **dict(lane.model.named_buffers())}
-    return {name: tensor for name, tensor in tensors.items() if name not in changed}
+def _shared(lanes: Sequence[Supervised]) -> set[str]:
+    """The buffers that stay the same in all lanes: those of frozen layers that see nothing of what is trained, by name."""
+    first, sees = lanes[0], dict[nn.Module, bool]()
+    if not _frozen(first):
+        return set()
+
+    def look(layer: nn.Module, *given: Any) -> None:
+        seen = any(isinstance(one, torch.Tensor) and one.requires_grad for one in tree_leaves(given))
+        sees[layer] = sees.get(layer, False) or seen
+
+    def say(inputs: Any) -> list[Any]:
+        with torch.enable_grad():
+            return [call(first.model.eval(), inputs)]
+
+    still = [layer for layer in first.model.modules() if not any(parameter.requires_grad for parameter in layer.parameters())]
+    hooks = [layer.register_forward_pre_hook(look, with_kwargs=True) for layer in still]
+    try:
+        first.glance(say)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    theirs = {id(buffer) for layer, trained in sees.items() if not trained for buffer in layer.buffers(recurse=False)}
+    others = [dict(lane.model.named_buffers()) for lane in lanes[1:]]
+    names = [(name, buffer) for name, buffer in first.model.named_buffers() if id(buffer) in theirs]
+    return {name for name, buffer in names if all(torch.equal(buffer, other[name]) for other in others)}
 
 
 def _kept(lane: Supervised, key: str) -> list[torch.Tensor]:
@@ -280,7 +301,7 @@ def _part(lane: Supervised) -> None:
     trained = {name: parameter.detach() for group in _groups(lane) for name, parameter in group.items()}
     kept = [_kept(lane, key) for key in _rules([lane])[0].keeps]
     _share(lane, {name: [tensor.clone() for tensor in tensors] for (name, *tensors) in zip(trained, trained.values(), *kept)})
-    for buffer in _buffers(lane).values():
+    for buffer in lane.model.buffers():
         buffer.data = buffer.data.clone()
 
 
@@ -306,8 +327,7 @@ def hindrance(lanes: Sequence[Supervised]) -> str:
         return "only models whose optimizer has all parameters that are trained, and no others, can be"
     if not all(parameter.dtype == torch.float32 for parameter in trained.values()):
         return "only models that are trained in single precision can be"
-    frozen = _frozen(first)
-    if not all(torch.equal(tensor, frozen[name]) for lane in lanes[1:] for name, tensor in _frozen(lane).items()):
+    if not all(torch.equal(one, other) for lane in lanes[1:] for one, other in zip(_frozen(first), _frozen(lane), strict=True)):
         return "only models in which the same is frozen can be"
     return ""
 

@@ -299,13 +299,11 @@ class Partly(Plain):
 
 
 class Frozen(Plain):
-    """A part of the model is not trained, batch norm among it, whose statistics are followed."""
+    """Most of the model is not trained, batch norm among it, whose statistics are followed; there is more of it at the end."""
 
     def model(self):
-        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
-        for layer in model[:2]:
-            layer.requires_grad_(False)
-        return model
+        backbone = nn.Sequential(nn.Linear(3, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 99), nn.ReLU())
+        return nn.Sequential(backbone.requires_grad_(False), nn.Linear(99, 2), nn.BatchNorm1d(2).requires_grad_(False))
 
 
 class Wandering(Frozen):
@@ -316,7 +314,7 @@ class Wandering(Frozen):
     def model(self):
         model = super().model()
         Wandering.begun += 1
-        model[0].bias += Wandering.begun
+        model[0][0].bias += Wandering.begun
         return model
 
 

@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from studies.finish import Pruned
 from studies.plan import Plan, constant
@@ -105,6 +106,23 @@ def test_lanes_of_other_optimizers_and_recipes_agree_with_training_alone_and_go_
         assert apart(one, more) < 1e-4 and one.step == more.step == 200
         mine, theirs = (lane.state()["optimizer"]["state"] for lane in (one, more))
         assert all(mine[parameter].keys() == kept.keys() for parameter, kept in theirs.items())
+
+
+def test_what_is_frozen_is_computed_once_for_all_lanes():
+    alone, together = lanes("Frozen"), lanes("Frozen")
+    one = Fused(together)
+    work = [_products(lambda: alone[0].train(1, 0.1)), _products(lambda: one.train(1, rates(together)))]
+    work += [_products(alone[0].evaluate), _products(lambda: one.evaluate(0))]
+    per_example = 2 * (3 * 9 + 9 * 99)  # of what is frozen
+    trained = [alone_work - per_example * examples for alone_work, examples in zip(work[::2], (8, 16))]
+    assert work[1::2] == [per_example * examples + 3 * more for more, examples in zip(trained, (8, 16))]
+
+
+def _products(act) -> int:
+    """Multiplications and additions in matrix products."""
+    with FlopCounterMode(display=False) as counter:
+        act()
+    return counter.get_total_flops()
 
 
 def test_lanes_go_on_alone_and_as_one_from_any_state():
